@@ -1,0 +1,142 @@
+//! What can go wrong before or outside the numerics.
+//!
+//! A numerical failure of a run is never an [`Error`]: the run ends with a
+//! [`Status`] and keeps its best point. An [`Error`] means that the
+//! call itself was wrong (a start point of the wrong length, a parameter out
+//! of range, a malformed file) or that the user's own function returned one.
+
+use crate::status::Status;
+
+/// Misuse of the library, or an error that the user's own function returned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two lengths that must agree do not.
+    #[error("{what}: expected length {expected}, found {found}")]
+    WrongLength {
+        /// What was measured.
+        what: &'static str,
+        /// The length it should have.
+        expected: usize,
+        /// The length it has.
+        found: usize,
+    },
+    /// A matrix of the wrong shape.
+    #[error("{what}: expected {expected_rows} x {expected_cols}, found {rows} x {cols}")]
+    WrongShape {
+        /// What was measured.
+        what: &'static str,
+        /// Rows it should have.
+        expected_rows: usize,
+        /// Columns it should have.
+        expected_cols: usize,
+        /// Rows it has.
+        rows: usize,
+        /// Columns it has.
+        cols: usize,
+    },
+    /// An input that must be finite is not.
+    #[error("{what} is {value} at index {index}; give finite numbers")]
+    NonFinite {
+        /// Which input.
+        what: &'static str,
+        /// Index of the first offending entry.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// A Hessian whose two triangles disagree.
+    #[error(
+        "the Hessian is not symmetric: entry ({row}, {col}) is {lower}, entry ({col}, {row}) is {upper}; \
+         if only one triangle is stored, wrap it in `edge::Lower` or `edge::Upper`"
+    )]
+    Asymmetric {
+        /// Row of the worst entry, in the lower triangle.
+        row: usize,
+        /// Column of the worst entry.
+        col: usize,
+        /// Value below the diagonal.
+        lower: f64,
+        /// Value above the diagonal.
+        upper: f64,
+    },
+    /// A parameter outside its range.
+    #[error("{name} = {value}: must be {requirement}")]
+    InvalidParameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        requirement: &'static str,
+    },
+    /// No start point was given to argmin's `Executor`.
+    #[error("no start point: call `.configure(|state| state.param(x0))`")]
+    MissingStart,
+    /// A data set that the model cannot be fitted to.
+    #[error("{0}")]
+    Data(String),
+    /// A malformed or unreadable file.
+    #[cfg(feature = "libsvm")]
+    #[error(transparent)]
+    Libsvm(#[from] crate::libsvm::Error),
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A plot could not be drawn.
+    #[error("plot: {0}")]
+    Plot(String),
+    /// The user's own function returned an error; it is kept unchanged.
+    #[error("the problem's own function failed: {0}")]
+    Problem(#[source] argmin::core::Error),
+    /// [`Run::must_converge`] was called on a run that did not.
+    #[error("not converged: {status}")]
+    NotConverged {
+        /// How the run ended.
+        status: Status,
+    },
+}
+
+impl Error {
+    pub(crate) fn parameter(
+        name: &'static str,
+        value: impl ToString,
+        requirement: &'static str,
+    ) -> Self {
+        Error::InvalidParameter {
+            name,
+            value: value.to_string(),
+            requirement,
+        }
+    }
+}
+
+/// Checks that every entry is finite and names the first that is not.
+pub(crate) fn finite(what: &'static str, values: &[f64]) -> Result<(), Error> {
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NonFinite {
+            what,
+            index,
+            value: values[index],
+        }),
+    }
+}
+
+/// Checks a length and names both.
+pub(crate) fn length(what: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Error::WrongLength {
+            what,
+            expected,
+            found,
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Models that know their derivatives.
+
+pub(crate) mod design;
+
+pub use design::Design;

@@ -1,0 +1,125 @@
+//! Loops over fixed chunks.
+//!
+//! What a chunk holds depends on the data alone, never on the number of
+//! threads, and partial results are combined in order. So results are the same
+//! bits on 1, 2 or 64 threads, and without the feature `rayon`.
+
+#[cfg(feature = "rayon")]
+use rayon::prelude::*;
+
+/// Below this many floating-point operations a loop stays on one thread
+/// (a rayon task costs some microseconds).
+#[cfg(feature = "rayon")]
+const SERIAL_WORK: usize = 200_000;
+
+/// Above this many multiplications faer's kernels get several threads: a
+/// Cholesky factorization of n = 600 (n³ = 2.2e8) gains, one of n = 300 loses.
+#[cfg(feature = "rayon")]
+const PARALLEL_WORK: usize = 100_000_000;
+
+/// Calls `f(index of the chunk's first element, chunk)` for all chunks of `size` elements.
+/// `work` is the total number of operations, by which to choose between one thread and many.
+pub(crate) fn chunks_mut<T: Send>(
+    out: &mut [T],
+    size: usize,
+    work: usize,
+    f: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    #[cfg(feature = "rayon")]
+    if work >= SERIAL_WORK {
+        out.par_chunks_mut(size)
+            .enumerate()
+            .for_each(|(k, chunk)| f(k * size, chunk));
+        return;
+    }
+    let _ = work;
+    for (k, chunk) in out.chunks_mut(size).enumerate() {
+        f(k * size, chunk);
+    }
+}
+
+/// The degree of parallelism handed to faer's products and Cholesky factorizations.
+///
+/// A constant above a measured size, never the number of threads: the bits of
+/// these two do not depend on it (those of faer's eigensolver do, which is
+/// always given `Par::Seq`).
+pub(crate) fn degree(work: usize) -> faer::Par {
+    #[cfg(feature = "rayon")]
+    if work > PARALLEL_WORK {
+        return faer::Par::rayon(8);
+    }
+    let _ = work;
+    faer::Par::Seq
+}
+
+/// aᵀb in eight interleaved partial sums.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (x, y) in a8.iter().zip(b8) {
+        for k in 0..8 {
+            lanes[k] += x[k] * y[k];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+        + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+        + rest
+}
+
+/// Euclidean norm without overflow or underflow in between.
+pub(crate) fn norm(v: &[f64]) -> f64 {
+    let plain = dot(v, v);
+    if plain.is_normal() && plain < f64::MAX {
+        return plain.sqrt();
+    }
+    let largest = v.iter().fold(
+        0.0_f64,
+        |m, x| if x.is_nan() { f64::NAN } else { m.max(x.abs()) },
+    );
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let scaled: f64 = v.iter().map(|x| (x / largest) * (x / largest)).sum();
+    largest * scaled.sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norm_survives_extreme_scales() {
+        assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+        assert!((norm(&[3e-200, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
+        assert_eq!(norm(&[]), 0.0);
+        assert!(norm(&[1.0, f64::NAN]).is_nan());
+        assert!(norm(&[f64::NAN, 1.0]).is_nan());
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+    }
+
+    #[test]
+    fn dot_uses_every_entry() {
+        for n in 0..40 {
+            let a: Vec<f64> = (0..n).map(|i| i as f64).collect();
+            let expected = (0..n).map(|i| (i * i) as f64).sum::<f64>();
+            assert_eq!(dot(&a, &a), expected);
+        }
+    }
+
+    #[test]
+    fn chunks_are_the_same_in_serial_and_parallel() {
+        let fill = |work| {
+            let mut out = vec![0usize; 1000];
+            chunks_mut(&mut out, 64, work, |first, chunk| {
+                for (k, v) in chunk.iter_mut().enumerate() {
+                    *v = first + k;
+                }
+            });
+            out
+        };
+        assert_eq!(fill(0), fill(usize::MAX));
+        assert_eq!(fill(0), (0..1000).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,76 @@
+//! What is known after each iteration, and what a whole run cost.
+
+/// One accepted step, or the start point (iteration 0).
+///
+/// Every field is defined at iteration 0: lengths and constants that do not
+/// exist yet are zero, counts are what the start has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct IterationRecord {
+    /// Number of accepted steps so far.
+    pub iteration: u64,
+    /// f at the accepted point.
+    pub f: f64,
+    /// Euclidean norm of the gradient there.
+    pub gradient_norm: f64,
+    /// Newton decrement sqrt(gᵀH⁻¹g) of the point the step started from; zero where a method has none.
+    pub decrement: f64,
+    /// Euclidean length of the accepted step.
+    pub step_norm: f64,
+    /// Factor applied to the direction; zero at iteration 0.
+    pub step_length: f64,
+    /// The method's adaptive constant after the step (σ, M, λ or Δ, see the method).
+    pub control: f64,
+    /// Multiple of the identity that was added to the Hessian.
+    pub shift: f64,
+    /// Trials of this iteration, the accepted one included.
+    pub trials: u64,
+    /// Evaluations of f so far.
+    pub values: u64,
+    /// Evaluations of the gradient so far.
+    pub gradients: u64,
+    /// Evaluations of the Hessian so far.
+    pub hessians: u64,
+    /// Hessian-vector products so far.
+    pub hessian_products: u64,
+    /// Factorizations so far, failed attempts included.
+    pub factorizations: u64,
+    /// Seconds since the start of the run.
+    pub seconds: f64,
+}
+
+/// Totals of a run, over interruptions and resumptions.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Report {
+    /// Accepted steps.
+    pub iterations: u64,
+    /// Trials, accepted and rejected.
+    pub trials: u64,
+    /// Trials that were rejected.
+    pub rejected: u64,
+    /// Evaluations of f.
+    pub values: u64,
+    /// Evaluations of the gradient.
+    pub gradients: u64,
+    /// Evaluations of the Hessian.
+    pub hessians: u64,
+    /// Hessian-vector products.
+    pub hessian_products: u64,
+    /// Factorizations, failed attempts included.
+    pub factorizations: u64,
+    /// Symbolic analyses of a sparse pattern.
+    pub analyses: u64,
+    /// Solves with a factor (or by conjugate gradients).
+    pub solves: u64,
+    /// Iterations whose Hessian had to be shifted; affine invariance is lost there.
+    pub shifted: u64,
+    /// The shift of the last iteration.
+    pub shift: f64,
+    /// The method's adaptive constant at the end.
+    pub control: f64,
+    /// Newton decrement at the last point where it was computed; zero if never.
+    pub decrement: f64,
+}
