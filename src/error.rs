@@ -94,7 +94,7 @@ pub enum Error {
     /// The user's own function returned an error; it is kept unchanged.
     #[error("the problem's own function failed: {0}")]
     Problem(#[source] argmin::core::Error),
-    /// [`Run::must_converge`] was called on a run that did not.
+    /// [`Run::must_converge`](crate::Run::must_converge) was called on a run that did not.
     #[error("not converged: {status}")]
     NotConverged {
         /// How the run ended.

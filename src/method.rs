@@ -1,0 +1,186 @@
+//! Methods: cores that know neither argmin nor the user's types.
+
+use crate::error::Error;
+use crate::oracle::{Abort, Oracle};
+use crate::record::{IterationRecord, Report};
+use crate::status::Status;
+
+pub mod damped_newton;
+pub(crate) mod newton_type;
+
+/// An iterative method on slices; object safe, compiled once.
+pub trait Method {
+    /// Name, as argmin's observers show it.
+    fn name(&self) -> &'static str;
+    /// Checks the options.
+    fn check(&self) -> Result<(), Error>;
+    /// Evaluates f and the gradient at the start point; forgets earlier runs.
+    fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort>;
+    /// One accepted step, or the end of the run.
+    fn step(&mut self, oracle: &mut dyn Oracle) -> Result<(), Abort>;
+    /// The accepted point.
+    fn x(&self) -> &[f64];
+    /// f there.
+    fn f(&self) -> f64;
+    /// The gradient there.
+    fn g(&self) -> &[f64];
+    /// The point to return: the accepted one of a converged run, else the one with the least f.
+    fn best(&self) -> (&[f64], f64);
+    /// How the run stands.
+    fn status(&self) -> Status;
+    /// Ends the run from outside.
+    fn set_status(&mut self, status: Status);
+    /// Totals.
+    fn report(&self) -> &Report;
+    /// The last iteration; its time is filled in by the caller.
+    fn record(&self) -> IterationRecord;
+}
+
+#[cfg(test)]
+mod tests {
+    //! A method with its own loop and its own curvature, from the same parts and
+    //! through the same adapter: what stochastic and constrained methods will be.
+
+    use super::*;
+    use crate::linear::{DenseCholesky, Factor, sym_mul};
+    use crate::oracle::{Counted, Curvature, Explicit};
+    use crate::parallel::norm;
+    use crate::solver::Raphson;
+    use crate::status::{Converged, Failed};
+    use crate::{Outcome, problem};
+    use ::argmin::core::Executor;
+
+    /// Newton with the running mean of all Hessians, kept as state.
+    #[derive(Clone, Default)]
+    struct Averaged {
+        x: Vec<f64>,
+        f: f64,
+        g: Vec<f64>,
+        mean: Vec<f64>,
+        status: Status,
+        report: Report,
+    }
+
+    impl Method for Averaged {
+        fn name(&self) -> &'static str {
+            "Averaged"
+        }
+        fn check(&self) -> Result<(), Error> {
+            Ok(())
+        }
+        fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort> {
+            let n = x0.len();
+            (self.x, self.g) = (x0.to_vec(), vec![0.0; n]);
+            self.mean = vec![0.0; n * n];
+            let mut oracle = Counted {
+                inner: oracle,
+                report: &mut self.report,
+            };
+            self.f = oracle.value_gradient(&self.x, &mut self.g)?;
+            Ok(())
+        }
+        fn step(&mut self, oracle: &mut dyn Oracle) -> Result<(), Abort> {
+            let n = self.x.len();
+            let mut oracle = Counted {
+                inner: oracle,
+                report: &mut self.report,
+            };
+            oracle.refresh(&self.x)?;
+            let weight = 1.0 / oracle.report.hessians as f64;
+            let Curvature::Matrix(view) = oracle.curvature() else {
+                return Ok(());
+            };
+            let (mut unit, mut column) = (vec![0.0; n], vec![0.0; n]);
+            for j in 0..n {
+                unit.fill(0.0);
+                unit[j] = 1.0;
+                if sym_mul(view, &unit, &mut column).is_err() {
+                    self.status = Status::Failed(Failed::Breakdown);
+                    return Ok(());
+                }
+                for (mean, h) in self.mean[j * n..].iter_mut().zip(&column) {
+                    *mean += weight * (h - *mean);
+                }
+            }
+            let mut factor = DenseCholesky::new();
+            let mean = &self.mean;
+            let solved = factor
+                .factor_with(n, 0.0, &mut |mut out| {
+                    for j in 0..n {
+                        for i in 0..n {
+                            out[(i, j)] = mean[i + j * n];
+                        }
+                    }
+                })
+                .and_then(|()| factor.solve_in_place(&mut self.g));
+            if solved.is_err() {
+                self.status = Status::Failed(Failed::NotPositiveDefinite);
+                return Ok(());
+            }
+            for (x, p) in self.x.iter_mut().zip(&self.g) {
+                *x -= p;
+            }
+            self.f = oracle.value_gradient(&self.x, &mut self.g)?;
+            self.report.iterations += 1;
+            if norm(&self.g) <= 1e-10 {
+                self.status = Status::Converged(Converged::GradientTolerance);
+            }
+            Ok(())
+        }
+        fn x(&self) -> &[f64] {
+            &self.x
+        }
+        fn f(&self) -> f64 {
+            self.f
+        }
+        fn g(&self) -> &[f64] {
+            &self.g
+        }
+        fn best(&self) -> (&[f64], f64) {
+            (&self.x, self.f)
+        }
+        fn status(&self) -> Status {
+            self.status
+        }
+        fn set_status(&mut self, status: Status) {
+            self.status = status;
+        }
+        fn report(&self) -> &Report {
+            &self.report
+        }
+        fn record(&self) -> IterationRecord {
+            IterationRecord {
+                iteration: self.report.iterations,
+                f: self.f,
+                gradient_norm: norm(&self.g),
+                ..IterationRecord::default()
+            }
+        }
+    }
+
+    #[test]
+    fn an_own_core_runs_plain_and_under_argmin() {
+        let f = || {
+            problem::from_fn(
+                |x: &[f64]| x[0].cosh() + (x[1] - x[0]).powi(2),
+                |x: &[f64]| {
+                    let d = 2.0 * (x[1] - x[0]);
+                    vec![x[0].sinh() - d, d]
+                },
+                |x: &[f64]| [[x[0].cosh() + 2.0, -2.0], [-2.0, 2.0]],
+            )
+        };
+        let solver = || Raphson::<Averaged, Explicit>::from_method(Averaged::default());
+        let run = solver().minimize(&f(), vec![1.0, 0.0]).unwrap();
+        assert!(run.converged() && norm(&run.x) < 1e-9);
+        let result = Executor::new(f(), solver())
+            .configure(|state| state.param(vec![1.0, 0.0]))
+            .run()
+            .unwrap();
+        assert!(result.status().is_converged());
+        assert_eq!(result.state.param, Some(run.x));
+        assert_eq!(result.state.iter, run.report.iterations);
+        assert_eq!(result.problem.counts, run.counts);
+        assert_eq!(run.counts["hessian_count"], run.report.hessians);
+    }
+}

@@ -1,0 +1,435 @@
+//! What the numerics ask of a problem, and how a user's problem answers.
+//!
+//! Methods see only the object-safe [`Oracle`]; nothing in them is generic over
+//! the user's types. [`Smooth`] says once, for each source of second
+//! derivatives, how a user's problem becomes an oracle. The source is a marker
+//! type on the solver because Rust cannot find out that a problem also
+//! implements an optional trait: [`Explicit`] (argmin's `Hessian`),
+//! [`Products`] ([`HessianProduct`]) and [`OnePass`] ([`Fused`]).
+
+use crate::edge::{SymMat, SymView, VecLike};
+use crate::problem::{Fused, HessianProduct};
+use crate::record::Report;
+use crate::status::Failed;
+use argmin::core::{CostFunction, Error, Gradient, Hessian};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+/// The user's function failed; the oracle keeps the original error.
+#[derive(Debug)]
+pub struct Abort;
+
+/// The second derivatives held by an oracle.
+pub enum Curvature<'a> {
+    /// A matrix.
+    Matrix(SymView<'a>),
+    /// Products only, by [`Oracle::product`].
+    Products,
+}
+
+/// Everything a method may ask of a problem; object safe.
+pub trait Oracle {
+    /// f(x).
+    fn value(&mut self, x: &[f64]) -> Result<f64, Abort>;
+    /// The gradient at x.
+    fn gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Abort>;
+    /// f(x) and the gradient at x.
+    fn value_gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<f64, Abort>;
+    /// True if value and gradient together cost one pass.
+    fn is_fused(&self) -> bool;
+    /// Evaluates the curvature at x and keeps it.
+    fn refresh(&mut self, x: &[f64]) -> Result<(), Abort>;
+    /// The curvature kept by [`refresh`](Oracle::refresh); costs nothing.
+    fn curvature(&self) -> Curvature<'_>;
+    /// The kept curvature times v; only for [`Curvature::Products`].
+    fn product(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), Abort>;
+    /// A positive diagonal that preconditions products, if the problem has one.
+    fn diagonal(&mut self, out: &mut [f64]) -> Result<bool, Abort>;
+    /// Scale of the gradient for relative tests, if the problem knows one.
+    fn gradient_scale(&self) -> Option<f64>;
+    /// Asks the problem whether x, reached by `step`, can be near a minimizer.
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed>;
+    /// Checks that the kept matrix is symmetric.
+    fn validate(&mut self) -> Result<(), Abort>;
+    /// Keeps an error of ours as if the problem had returned it.
+    fn fail(&mut self, error: crate::Error) -> Abort;
+}
+
+/// Second derivatives come from argmin's `Hessian`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Explicit;
+/// Second derivatives come as products from [`HessianProduct`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Products;
+/// Value, gradient and Hessian come from [`Fused`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OnePass;
+
+/// A twice differentiable problem whose second derivatives come from the source `C`.
+///
+/// Implemented for every problem that has the traits the source asks for; users
+/// do not implement it.
+pub trait Smooth<C> {
+    /// The parameter vector.
+    type Point: VecLike;
+    /// The gradient vector.
+    type Slope: VecLike;
+    /// What is kept of the second derivatives.
+    type Kept;
+    /// argmin's name for the count of curvature evaluations, if they cost any.
+    const CURVATURE: Option<&'static str>;
+    /// True if value and gradient together cost one pass.
+    const FUSED: bool = false;
+
+    /// f(x).
+    fn value(&self, x: &Self::Point) -> Result<f64, Error>;
+    /// The gradient.
+    fn slope(&self, x: &Self::Point) -> Result<Self::Slope, Error>;
+    /// f(x) and the gradient.
+    fn both(&self, x: &Self::Point) -> Result<(f64, Self::Slope), Error> {
+        Ok((self.value(x)?, self.slope(x)?))
+    }
+    /// The second derivatives at x.
+    fn keep(&self, x: &Self::Point) -> Result<Self::Kept, Error>;
+    /// View of what was kept.
+    fn view(kept: &Self::Kept) -> Curvature<'_>;
+    /// H v for the kept H.
+    fn product(&self, kept: &Self::Kept, v: &[f64], out: &mut [f64]) -> Result<(), Error>;
+    /// Diagonal of the kept H.
+    fn diagonal(&self, _kept: &Self::Kept, _out: &mut [f64]) -> Result<bool, Error> {
+        Ok(false)
+    }
+    /// See [`SymMat::gradient_scale`].
+    fn gradient_scale(&self, kept: &Self::Kept) -> Option<f64>;
+    /// See [`SymMat::verify`].
+    fn verify(&self, kept: &Self::Kept, x: &[f64], step: &[f64]) -> Result<(), Failed>;
+}
+
+const NO_PRODUCTS: &str = "this source of curvature gives a matrix, not products";
+
+impl<O, P, G, H> Smooth<Explicit> for O
+where
+    O: CostFunction<Param = P, Output = f64>
+        + Gradient<Param = P, Gradient = G>
+        + Hessian<Param = P, Hessian = H>,
+    P: VecLike,
+    G: VecLike,
+    H: SymMat,
+{
+    type Point = P;
+    type Slope = G;
+    type Kept = H;
+    const CURVATURE: Option<&'static str> = Some("hessian_count");
+
+    fn value(&self, x: &P) -> Result<f64, Error> {
+        self.cost(x)
+    }
+    fn slope(&self, x: &P) -> Result<G, Error> {
+        Gradient::gradient(self, x)
+    }
+    fn keep(&self, x: &P) -> Result<H, Error> {
+        Hessian::hessian(self, x)
+    }
+    fn view(kept: &H) -> Curvature<'_> {
+        Curvature::Matrix(kept.sym())
+    }
+    fn product(&self, _: &H, _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        Err(Error::msg(NO_PRODUCTS))
+    }
+    fn gradient_scale(&self, kept: &H) -> Option<f64> {
+        kept.gradient_scale()
+    }
+    fn verify(&self, kept: &H, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        kept.verify(x, step)
+    }
+}
+
+impl<O, P, G> Smooth<Products> for O
+where
+    O: CostFunction<Param = P, Output = f64>
+        + Gradient<Param = P, Gradient = G>
+        + HessianProduct<Param = P>,
+    P: VecLike,
+    G: VecLike,
+{
+    type Point = P;
+    type Slope = G;
+    type Kept = P;
+    const CURVATURE: Option<&'static str> = None;
+
+    fn value(&self, x: &P) -> Result<f64, Error> {
+        self.cost(x)
+    }
+    fn slope(&self, x: &P) -> Result<G, Error> {
+        Gradient::gradient(self, x)
+    }
+    fn keep(&self, x: &P) -> Result<P, Error> {
+        Ok(x.clone())
+    }
+    fn view(_: &P) -> Curvature<'_> {
+        Curvature::Products
+    }
+    fn product(&self, kept: &P, v: &[f64], out: &mut [f64]) -> Result<(), Error> {
+        self.hessian_product(kept, v, out)
+    }
+    fn diagonal(&self, kept: &P, out: &mut [f64]) -> Result<bool, Error> {
+        self.hessian_diagonal(kept, out)
+    }
+    fn gradient_scale(&self, _: &P) -> Option<f64> {
+        HessianProduct::gradient_scale(self)
+    }
+    fn verify(&self, _: &P, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        HessianProduct::verify(self, x, step)
+    }
+}
+
+impl<O: Fused> Smooth<OnePass> for O
+where
+    O::Param: VecLike,
+    O::Gradient: VecLike,
+    O::Hessian: SymMat,
+{
+    type Point = O::Param;
+    type Slope = O::Gradient;
+    type Kept = O::Hessian;
+    const CURVATURE: Option<&'static str> = Some("hessian_count");
+    const FUSED: bool = true;
+
+    fn value(&self, x: &O::Param) -> Result<f64, Error> {
+        Fused::value(self, x)
+    }
+    fn slope(&self, x: &O::Param) -> Result<O::Gradient, Error> {
+        Ok(self.value_gradient(x)?.1)
+    }
+    fn both(&self, x: &O::Param) -> Result<(f64, O::Gradient), Error> {
+        self.value_gradient(x)
+    }
+    fn keep(&self, x: &O::Param) -> Result<O::Hessian, Error> {
+        Fused::hessian(self, x)
+    }
+    fn view(kept: &O::Hessian) -> Curvature<'_> {
+        Curvature::Matrix(kept.sym())
+    }
+    fn product(&self, _: &O::Hessian, _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        Err(Error::msg(NO_PRODUCTS))
+    }
+    fn gradient_scale(&self, kept: &O::Hessian) -> Option<f64> {
+        kept.gradient_scale()
+    }
+    fn verify(&self, kept: &O::Hessian, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        kept.verify(x, step)
+    }
+}
+
+/// A user's problem as an [`Oracle`], with argmin's counters beside it.
+pub(crate) struct HostOracle<'a, O: Smooth<C>, C> {
+    problem: &'a O,
+    counts: &'a mut HashMap<&'static str, u64>,
+    point: O::Point,
+    /// A gradient object of the user's type, to be overwritten and handed out.
+    slope: Option<O::Slope>,
+    kept: Option<O::Kept>,
+    error: Option<Error>,
+    source: PhantomData<fn() -> C>,
+}
+
+impl<'a, O: Smooth<C>, C> HostOracle<'a, O, C> {
+    pub(crate) fn new(
+        problem: &'a O,
+        counts: &'a mut HashMap<&'static str, u64>,
+        point: O::Point,
+    ) -> Self {
+        HostOracle {
+            problem,
+            counts,
+            point,
+            slope: None,
+            kept: None,
+            error: None,
+            source: PhantomData,
+        }
+    }
+
+    /// The buffer that held the trial points, and a gradient object.
+    pub(crate) fn into_parts(self) -> (O::Point, Option<O::Slope>) {
+        (self.point, self.slope)
+    }
+
+    pub(crate) fn into_point(self) -> O::Point {
+        self.point
+    }
+
+    pub(crate) fn into_slope(self) -> Option<O::Slope> {
+        self.slope
+    }
+
+    /// The error behind an [`Abort`], unchanged, so that `downcast` works.
+    pub(crate) fn into_host_error(self) -> Error {
+        self.error
+            .unwrap_or_else(|| Error::msg("the problem failed without an error"))
+    }
+
+    /// The error behind an [`Abort`]; ours as it is, the user's as [`crate::Error::Problem`].
+    pub(crate) fn into_error(self) -> crate::Error {
+        match self.into_host_error().downcast::<crate::Error>() {
+            Ok(ours) => ours,
+            Err(users) => crate::Error::Problem(users),
+        }
+    }
+
+    fn call<T>(
+        &mut self,
+        names: &[&'static str],
+        x: &[f64],
+        f: impl FnOnce(&O, &O::Point) -> Result<T, Error>,
+    ) -> Result<T, Abort> {
+        self.point.write(x);
+        for name in names {
+            *self.counts.entry(name).or_insert(0) += 1;
+        }
+        f(self.problem, &self.point).map_err(|e| self.abort(e))
+    }
+
+    fn abort(&mut self, error: Error) -> Abort {
+        self.error = Some(error);
+        Abort
+    }
+
+    fn store(&mut self, slope: O::Slope, out: &mut [f64]) -> Result<(), Abort> {
+        if let Err(e) = crate::error::length("gradient", out.len(), slope.dimension()) {
+            return Err(self.abort(e.into()));
+        }
+        slope.read(out);
+        self.slope = Some(slope);
+        Ok(())
+    }
+
+    fn kept(&self) -> Option<&O::Kept> {
+        self.kept.as_ref()
+    }
+}
+
+impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
+    fn value(&mut self, x: &[f64]) -> Result<f64, Abort> {
+        self.call(&["cost_count"], x, |o, p| o.value(p))
+    }
+    fn gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        let slope = self.call(&["gradient_count"], x, |o, p| o.slope(p))?;
+        self.store(slope, out)
+    }
+    fn value_gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<f64, Abort> {
+        let (f, slope) = self.call(&["cost_count", "gradient_count"], x, |o, p| o.both(p))?;
+        self.store(slope, out)?;
+        Ok(f)
+    }
+    fn is_fused(&self) -> bool {
+        O::FUSED
+    }
+    fn refresh(&mut self, x: &[f64]) -> Result<(), Abort> {
+        let names = O::CURVATURE.as_slice();
+        // The old Hessian goes first, so that two never live at once.
+        self.kept = None;
+        let kept = self.call(names, x, |o, p| o.keep(p))?;
+        if let Curvature::Matrix(view) = O::view(&kept)
+            && let Err(e) = view.check_shape(x.len())
+        {
+            return Err(self.abort(e.into()));
+        }
+        self.kept = Some(kept);
+        Ok(())
+    }
+    fn curvature(&self) -> Curvature<'_> {
+        self.kept().map_or(Curvature::Products, O::view)
+    }
+    fn product(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        *self.counts.entry("hessian_product_count").or_insert(0) += 1;
+        let result = match &self.kept {
+            Some(kept) => self.problem.product(kept, v, out),
+            None => Err(Error::msg("no curvature was evaluated")),
+        };
+        result.map_err(|e| self.abort(e))
+    }
+    fn diagonal(&mut self, out: &mut [f64]) -> Result<bool, Abort> {
+        let result = match &self.kept {
+            Some(kept) => self.problem.diagonal(kept, out),
+            None => Ok(false),
+        };
+        result.map_err(|e| self.abort(e))
+    }
+    fn gradient_scale(&self) -> Option<f64> {
+        self.kept()
+            .and_then(|kept| self.problem.gradient_scale(kept))
+    }
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        match self.kept() {
+            Some(kept) => self.problem.verify(kept, x, step),
+            None => Ok(()),
+        }
+    }
+    fn validate(&mut self) -> Result<(), Abort> {
+        let Some(Curvature::Matrix(view)) = self.kept().map(O::view) else {
+            return Ok(());
+        };
+        match crate::linear::sym_check(view) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+    fn fail(&mut self, error: crate::Error) -> Abort {
+        self.abort(error.into())
+    }
+}
+
+/// An oracle that keeps the totals of a [`Report`].
+pub struct Counted<'a> {
+    pub(crate) inner: &'a mut dyn Oracle,
+    pub(crate) report: &'a mut Report,
+}
+
+impl Oracle for Counted<'_> {
+    fn value(&mut self, x: &[f64]) -> Result<f64, Abort> {
+        self.report.values += 1;
+        self.inner.value(x)
+    }
+    fn gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        self.report.gradients += 1;
+        self.inner.gradient(x, out)
+    }
+    fn value_gradient(&mut self, x: &[f64], out: &mut [f64]) -> Result<f64, Abort> {
+        self.report.values += 1;
+        self.report.gradients += 1;
+        self.inner.value_gradient(x, out)
+    }
+    fn is_fused(&self) -> bool {
+        self.inner.is_fused()
+    }
+    fn refresh(&mut self, x: &[f64]) -> Result<(), Abort> {
+        self.inner.refresh(x)?;
+        if let Curvature::Matrix(_) = self.inner.curvature() {
+            self.report.hessians += 1;
+        }
+        Ok(())
+    }
+    fn curvature(&self) -> Curvature<'_> {
+        self.inner.curvature()
+    }
+    fn product(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        self.report.hessian_products += 1;
+        self.inner.product(v, out)
+    }
+    fn diagonal(&mut self, out: &mut [f64]) -> Result<bool, Abort> {
+        self.inner.diagonal(out)
+    }
+    fn gradient_scale(&self) -> Option<f64> {
+        self.inner.gradient_scale()
+    }
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        self.inner.verify(x, step)
+    }
+    fn validate(&mut self) -> Result<(), Abort> {
+        self.inner.validate()
+    }
+    fn fail(&mut self, error: crate::Error) -> Abort {
+        self.inner.fail(error)
+    }
+}

@@ -1,0 +1,262 @@
+//! The public solver type, and runs without argmin.
+
+use crate::edge::VecLike;
+use crate::error::Error;
+use crate::method::Method;
+use crate::method::newton_type::NewtonType;
+use crate::oracle::{HostOracle, Smooth};
+use crate::record::{IterationRecord, Report};
+use crate::status::{Status, Stopped};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+/// A method `M` with second derivatives from the source `C`; every named solver is one.
+///
+/// It plugs into argmin's `Executor` and runs by itself through
+/// [`minimize`](Raphson::minimize). It is cloned and, with the feature `serde`,
+/// saved without its workspace, which is made again at the next iteration.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(
+        serialize = "M: serde::Serialize",
+        deserialize = "M: serde::Deserialize<'de>"
+    ))
+)]
+pub struct Raphson<M, C> {
+    pub(crate) method: M,
+    pub(crate) metrics: bool,
+    pub(crate) time_limit: Option<Duration>,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    source: PhantomData<fn() -> C>,
+}
+
+impl<M: Method, C> Raphson<M, C> {
+    pub(crate) fn from_method(method: M) -> Self {
+        Raphson {
+            method,
+            metrics: false,
+            time_limit: None,
+            source: PhantomData,
+        }
+    }
+
+    /// Publishes every field of the [`IterationRecord`] to argmin's observers.
+    ///
+    /// Off by default, because argmin's key-value store allocates; observers
+    /// then see f, the gradient, the points and argmin's counts.
+    pub fn metrics(mut self, publish: bool) -> Self {
+        self.metrics = publish;
+        self
+    }
+
+    /// Wall-clock limit of [`minimize`](Raphson::minimize), checked after each
+    /// iteration; argmin's `Executor` has its own.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Totals of the run so far, over resumptions.
+    pub fn report(&self) -> &Report {
+        self.method.report()
+    }
+
+    /// How the run stands as the solver knows it; under argmin see
+    /// [`Outcome`](crate::Outcome), which knows of the host's limits too.
+    pub fn status(&self) -> Status {
+        self.method.status()
+    }
+
+    /// Calls `callback` with every [`IterationRecord`], the start point's first;
+    /// false ends the run as `Stopped(Interrupted)`.
+    pub fn on_iteration<F: FnMut(&IterationRecord) -> bool>(
+        self,
+        callback: F,
+    ) -> WithCallback<M, C, F> {
+        WithCallback {
+            solver: self,
+            callback,
+        }
+    }
+
+    /// Minimizes `problem` from `x0` without argmin's `Executor`.
+    ///
+    /// # Errors
+    /// Only misuse (a start point or parameter that is not valid) and errors
+    /// that the problem's own functions return. Whether the run converged is
+    /// said by [`Run::converged`].
+    pub fn minimize<O: Smooth<C>>(self, problem: &O, x0: O::Point) -> Result<Run<O::Point>, Error> {
+        self.on_iteration(|_| true).minimize(problem, x0)
+    }
+}
+
+impl<D, G, C> Raphson<NewtonType<D, G>, C> {
+    /// Converged if ‖g‖ ≤ `tol` · scale, where the scale is ‖g(x0)‖ or what the
+    /// model gives. Default 10⁻⁸, free of units; 0 switches the test off, but a
+    /// gradient of exactly zero always ends the run.
+    pub fn gradient_tol(mut self, tol: f64) -> Self {
+        self.method.tolerances.gradient = tol;
+        self
+    }
+
+    /// Converged if ‖g‖ ≤ `tol`, in the units of g. Default 0: off. The weaker of the two holds.
+    pub fn gradient_tol_abs(mut self, tol: f64) -> Self {
+        self.method.tolerances.gradient_absolute = tol;
+        self
+    }
+
+    /// Converged if λ²/2 ≤ `tol` · |f|, λ the Newton decrement: an affine-invariant
+    /// estimate of f − f*. Default 0: off.
+    pub fn decrement_tol(mut self, tol: f64) -> Self {
+        self.method.tolerances.decrement = tol;
+        self
+    }
+
+    /// Converged if ‖g‖²/(2μ) ≤ `tol` · |f|, which proves f − f* ≤ `tol` · |f| for an
+    /// f that is `strong_convexity`-strongly convex (μ). Default 0: off.
+    pub fn gap_tol(mut self, tol: f64, strong_convexity: f64) -> Self {
+        self.method.tolerances.gap = tol;
+        self.method.tolerances.convexity = strong_convexity;
+        self
+    }
+
+    /// Converged if an accepted step has ‖p‖ ≤ `tol` (`tol` + ‖x‖). Default 0: off.
+    pub fn step_tol(mut self, tol: f64) -> Self {
+        self.method.tolerances.step = tol;
+        self
+    }
+
+    /// Converged if an accepted step changes f by at most `tol`. Default 0: off.
+    pub fn cost_tol(mut self, tol: f64) -> Self {
+        self.method.tolerances.cost = tol;
+        self
+    }
+
+    /// All tolerances that are set must hold at once, instead of any. Default: false.
+    pub fn require_all(mut self, all: bool) -> Self {
+        self.method.tolerances.all = all;
+        self
+    }
+
+    /// Relative rounding noise of f. Default 16 ε; larger for long naive sums.
+    pub fn f_noise(mut self, relative: f64) -> Self {
+        self.method.tolerances.noise = relative;
+        self
+    }
+
+    /// An f at or below this ends the run as `Failed(Unbounded)`. Default: none.
+    pub fn lower_bound(mut self, f: f64) -> Self {
+        self.method.tolerances.lower_bound = Some(f);
+        self
+    }
+
+    /// Most accepted steps. Default: no limit. argmin's own limit holds as well.
+    pub fn max_iters(mut self, limit: u64) -> Self {
+        self.method.max_iters = limit;
+        self
+    }
+}
+
+/// A solver with a callback; see [`Raphson::on_iteration`].
+pub struct WithCallback<M, C, F> {
+    solver: Raphson<M, C>,
+    callback: F,
+}
+
+impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
+    /// As [`Raphson::minimize`].
+    pub fn minimize<O: Smooth<C>>(self, problem: &O, x0: O::Point) -> Result<Run<O::Point>, Error> {
+        let WithCallback {
+            solver,
+            mut callback,
+        } = self;
+        let Raphson {
+            mut method,
+            time_limit,
+            ..
+        } = solver;
+        let clock = Instant::now();
+        let mut start = vec![0.0; x0.dimension()];
+        x0.read(&mut start);
+        let mut counts = HashMap::new();
+        let mut oracle = HostOracle::new(problem, &mut counts, x0);
+        let mut result = method.start(&start, &mut oracle);
+        loop {
+            if result.is_err() {
+                return Err(oracle.into_error());
+            }
+            let record = IterationRecord {
+                seconds: clock.elapsed().as_secs_f64(),
+                ..method.record()
+            };
+            if !callback(&record) && !method.status().is_final() {
+                method.set_status(Status::Stopped(Stopped::Interrupted));
+            }
+            if !method.status().is_final() && time_limit.is_some_and(|t| clock.elapsed() >= t) {
+                method.set_status(Status::Stopped(Stopped::Time));
+            }
+            if method.status().is_final() {
+                break;
+            }
+            let accepted = method.report().iterations;
+            result = method.step(&mut oracle);
+            // The end of a run without a step is no iteration.
+            if result.is_ok() && method.report().iterations == accepted {
+                break;
+            }
+        }
+        let mut point = oracle.into_point();
+        let (x, f) = method.best();
+        point.write(x);
+        Ok(Run {
+            f,
+            x: point,
+            gradient_norm: method.record().gradient_norm,
+            status: method.status(),
+            report: method.report().clone(),
+            counts,
+            seconds: clock.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// The outcome of [`Raphson::minimize`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Run<P> {
+    /// The converged point, or the best one found.
+    pub x: P,
+    /// f there.
+    pub f: f64,
+    /// Euclidean norm of the gradient at the last accepted point, which of a converged run is `x`.
+    pub gradient_norm: f64,
+    /// How the run ended.
+    pub status: Status,
+    /// Totals.
+    pub report: Report,
+    /// Calls of the problem's functions, under argmin's names.
+    pub counts: HashMap<&'static str, u64>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+impl<P> Run<P> {
+    /// Whether a convergence test holds at `x`.
+    pub fn converged(&self) -> bool {
+        self.status.is_converged()
+    }
+
+    /// Turns everything but convergence into [`Error::NotConverged`].
+    pub fn must_converge(self) -> Result<Self, Error> {
+        if self.converged() {
+            Ok(self)
+        } else {
+            Err(Error::NotConverged {
+                status: self.status,
+            })
+        }
+    }
+}

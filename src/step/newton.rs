@@ -1,0 +1,247 @@
+//! The Newton direction n = (H + τI)⁻¹ g.
+//!
+//! Dense, sparse and Gram matrices are factored by Cholesky; products, and Gram
+//! matrices too large for that, go to preconditioned conjugate gradients. If H
+//! is not positive definite, τ > 0 is added by the rule of
+//! [`factor_with_shift`](crate::linear::factor_with_shift), or the run fails, by option.
+
+use super::{Direction, Fault, Iterate};
+use crate::edge::SymView;
+use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
+use crate::linear::gram::GramSolve;
+use crate::linear::{Breakdown, Cholesky, diagonal_range, with_shift};
+use crate::oracle::{Abort, Counted, Curvature, Oracle};
+use crate::parallel::{dot, norm};
+use crate::status::Failed;
+
+/// What to do where the Hessian is not positive definite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Indefinite {
+    /// Add the smallest tried multiple of the identity that makes it so. The
+    /// report counts these iterations; affine invariance is lost in them.
+    #[default]
+    Shift,
+    /// End the run as `Failed(NotPositiveDefinite)`.
+    Fail,
+}
+
+/// The Newton direction of [`DampedNewton`](crate::DampedNewton) and its workspace.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NewtonDirection {
+    pub(crate) indefinite: Indefinite,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    work: Work,
+}
+
+// A clone starts with an empty workspace, which is made again at the next iteration.
+impl Clone for NewtonDirection {
+    fn clone(&self) -> Self {
+        NewtonDirection {
+            indefinite: self.indefinite,
+            work: Work::default(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    factor: Cholesky,
+    cg: TruncatedCg,
+    has_factor: bool,
+    shift: f64,
+    /// n.
+    direction: Vec<f64>,
+    decrement: f64,
+    diagonal: Vec<f64>,
+    scratch: Vec<f64>,
+    rows: Vec<f64>,
+}
+
+/// Most conjugate-gradient iterations per Newton iteration, as a multiple of d;
+/// in exact arithmetic d suffice.
+const CG_LIMIT: usize = 10;
+/// Attempts with growing shifts after conjugate gradients met negative curvature.
+const CG_SHIFTS: usize = 60;
+
+impl From<Breakdown> for Fault {
+    fn from(breakdown: Breakdown) -> Self {
+        Fault::Fail(match breakdown {
+            Breakdown::NonFinite { .. } => Failed::NonFinite,
+            Breakdown::NotPositiveDefinite { .. } | Breakdown::Singular { .. } => {
+                Failed::NotPositiveDefinite
+            }
+            _ => Failed::Breakdown,
+        })
+    }
+}
+
+/// Writes (H + shift I) v.
+type Apply<'a> = dyn FnMut(f64, &[f64], &mut [f64]) -> Result<(), Abort> + 'a;
+
+impl Work {
+    fn factor(
+        &mut self,
+        view: SymView<'_>,
+        at: &Iterate,
+        indefinite: Indefinite,
+        attempts: &mut u64,
+    ) -> Result<(), Breakdown> {
+        self.has_factor = true;
+        match indefinite {
+            Indefinite::Shift => {
+                let factor = &mut self.factor;
+                let mut attempt = |shift| {
+                    *attempts += 1;
+                    factor.factor(view, shift)
+                };
+                let diagonal = match view {
+                    SymView::Gram(gram) => gram.diagonal_range(&mut self.diagonal)?,
+                    _ => diagonal_range(view)?,
+                };
+                let n = self.direction.len();
+                self.shift = with_shift(&mut attempt, n, diagonal, at.slope)?.shift;
+            }
+            Indefinite::Fail => {
+                *attempts += 1;
+                self.factor.factor(view, 0.0)?;
+            }
+        }
+        self.direction.copy_from_slice(&at.g);
+        self.factor.solve_in_place(view, &mut self.direction)
+    }
+
+    /// Solves by conjugate gradients; `apply(shift, v, out)` writes (H + shift I) v.
+    fn iterate(
+        &mut self,
+        at: &Iterate,
+        forcing: f64,
+        preconditioned: bool,
+        indefinite: Indefinite,
+        apply: &mut Apply<'_>,
+    ) -> Result<(), Fault> {
+        self.has_factor = false;
+        let options = CgOptions {
+            relative_tolerance: forcing,
+            max_iterations: CG_LIMIT * at.x.len().max(10),
+        };
+        let mut shift = 0.0;
+        for _ in 0..=CG_SHIFTS {
+            let jacobi = preconditioned.then_some(self.diagonal.as_slice());
+            let mut shifted = |v: &[f64], out: &mut [f64]| apply(shift, v, out);
+            let outcome = self.cg.solve(&at.g, jacobi, options, &mut shifted)?;
+            match outcome.end {
+                CgEnd::Converged | CgEnd::MaxIterations => {
+                    self.direction.copy_from_slice(self.cg.solution());
+                    self.shift = shift;
+                    return Ok(());
+                }
+                CgEnd::NonFinite => return Err(Failed::NonFinite.into()),
+                CgEnd::NegativeCurvature => {}
+            }
+            if indefinite == Indefinite::Fail {
+                return Err(Failed::NotPositiveDefinite.into());
+            }
+            let p = self.cg.direction();
+            apply(0.0, p, &mut self.scratch)?;
+            let curvature = dot(p, &self.scratch) / dot(p, p);
+            let scale = norm(&self.scratch) / norm(p);
+            let least = if scale > 0.0 { 1e-3 * scale } else { at.slope };
+            shift = (2.0 * shift).max(least - curvature);
+            if !shift.is_finite() {
+                return Err(Failed::NonFinite.into());
+            }
+        }
+        Err(Failed::NotPositiveDefinite.into())
+    }
+}
+
+impl Direction for NewtonDirection {
+    fn prepare(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        at: &Iterate,
+        forcing: f64,
+    ) -> Result<(), Fault> {
+        let d = at.x.len();
+        let (work, indefinite) = (&mut self.work, self.indefinite);
+        for v in [&mut work.direction, &mut work.scratch, &mut work.diagonal] {
+            v.resize(d, 0.0);
+        }
+        work.shift = 0.0;
+        let mut attempts = 0;
+        let result = match oracle.inner.curvature() {
+            Curvature::Matrix(SymView::Gram(gram)) if gram.way() == GramSolve::Cg => {
+                let mut rows = std::mem::take(&mut work.rows);
+                rows.resize(gram.design.nrows(), 0.0);
+                gram.diagonal(&mut work.diagonal);
+                let products = &mut oracle.report.hessian_products;
+                let result = work.iterate(at, forcing, true, indefinite, &mut |shift, v, out| {
+                    *products += 1;
+                    gram.mul(shift, v, out, &mut rows);
+                    Ok(())
+                });
+                work.rows = rows;
+                result
+            }
+            Curvature::Matrix(view) => work
+                .factor(view, at, indefinite, &mut attempts)
+                .map_err(Fault::from),
+            Curvature::Products => {
+                let jacobi = oracle.diagonal(&mut work.diagonal)?;
+                work.iterate(at, forcing, jacobi, indefinite, &mut |shift, v, out| {
+                    oracle.product(v, out)?;
+                    for (out, v) in out.iter_mut().zip(v) {
+                        *out += shift * v;
+                    }
+                    Ok(())
+                })
+            }
+        };
+        let report = &mut *oracle.report;
+        report.factorizations += attempts;
+        report.analyses = work.factor.analyses();
+        report.solves += 1;
+        report.shift = work.shift;
+        report.shifted += u64::from(work.shift > 0.0);
+        result?;
+        let squared = dot(&at.g, &work.direction);
+        if !squared.is_finite() {
+            return Err(Failed::NonFinite.into());
+        }
+        work.decrement = squared.max(0.0).sqrt();
+        report.decrement = work.decrement;
+        Ok(())
+    }
+
+    fn step(&mut self, control: f64, out: &mut [f64]) {
+        for (out, n) in out.iter_mut().zip(&self.work.direction) {
+            *out = -control * n;
+        }
+    }
+
+    fn decrement(&self) -> f64 {
+        self.work.decrement
+    }
+
+    fn along(&self, gradient: &[f64]) -> f64 {
+        dot(gradient, &self.work.direction)
+    }
+
+    fn inverse_norm_squared(&mut self, oracle: &mut Counted<'_>, v: &[f64]) -> Option<f64> {
+        if !self.work.has_factor {
+            return None;
+        }
+        oracle.report.solves += 1;
+        match oracle.curvature() {
+            Curvature::Matrix(view) => self.work.factor.inverse_norm_squared(view, v).ok(),
+            Curvature::Products => None,
+        }
+    }
+
+    fn has_factor(&self) -> bool {
+        self.work.has_factor
+    }
+}
