@@ -3,7 +3,9 @@
 #![deny(unsafe_code, missing_docs, rustdoc::broken_intra_doc_links)]
 
 pub mod argmin;
+pub mod check;
 pub mod data;
+pub mod difference;
 pub mod edge;
 pub mod error;
 mod globalization;
