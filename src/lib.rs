@@ -28,6 +28,7 @@ pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;
 pub use linear::GramSolve;
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
+pub use models::LogisticRegression;
 pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};
 pub use solver::{Raphson, Run};

@@ -1,0 +1,186 @@
+//! The margins m = A w of a linear model, computed once per point.
+//!
+//! Value, gradient and Hessian at one point share a pass over the data. Between
+//! two Hessians, further trials on the line through the anchor (the point of the
+//! last Hessian) and the first trial cost no pass at all: their margins are
+//! m(x + t(y − x)) = m(x) + t(m(y) − m(x)). Collinearity is found from the points
+//! themselves, to a few ulps, so nobody has to announce a line search and no
+//! backward error above that of a direct product arises. A Hessian is always
+//! evaluated from direct margins, so a resumed run sees the same bits.
+
+use super::design::Design;
+
+/// A point and its margins.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    w: Vec<f64>,
+    pub(crate) margin: Vec<f64>,
+    valid: bool,
+    /// From a product with A, not from a line.
+    direct: bool,
+    /// Filled by the model from the margins: a value and one number a row.
+    pub(crate) value: f64,
+    pub(crate) rows: Vec<f64>,
+    pub(crate) evaluated: bool,
+    /// Filled by the model: second derivative of each row's loss, and scratch of n entries.
+    pub(crate) weight: Vec<f64>,
+    pub(crate) weighted: bool,
+    pub(crate) scratch: Vec<f64>,
+}
+
+impl Slot {
+    fn holds(&self, w: &[f64]) -> bool {
+        // Bits, not values: NaN equals itself and 0 is not -0.
+        self.valid
+            && self.w.len() == w.len()
+            && self
+                .w
+                .iter()
+                .zip(w)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+    }
+
+    fn set(&mut self, w: &[f64], rows: usize, direct: bool) {
+        self.w.clear();
+        self.w.extend_from_slice(w);
+        self.margin.resize(rows, 0.0);
+        self.rows.resize(rows, 0.0);
+        self.valid = true;
+        self.direct = direct;
+        self.evaluated = false;
+        self.weighted = false;
+    }
+
+    fn compute(&mut self, design: &Design, w: &[f64]) {
+        self.set(w, design.nrows(), true);
+        design.mul(w, &mut self.margin);
+    }
+}
+
+/// Margins at the anchor, the first trial after it and the current trial.
+#[derive(Debug, Default)]
+pub(crate) struct Margins {
+    anchor: Slot,
+    first: Slot,
+    current: Slot,
+    /// Products with A so far.
+    pub(crate) passes: u64,
+}
+
+impl Margins {
+    /// The slot of `w` for value and gradient.
+    pub(crate) fn at(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
+        if self.current.holds(w) {
+            return &mut self.current;
+        }
+        if self.anchor.holds(w) {
+            return &mut self.anchor;
+        }
+        if self.anchor.valid
+            && self.first.valid
+            && let Some(t) = position(&self.anchor.w, &self.first.w, w)
+        {
+            self.current.set(w, design.nrows(), false);
+            let ends = self.anchor.margin.iter().zip(&self.first.margin);
+            for (m, (a, b)) in self.current.margin.iter_mut().zip(ends) {
+                *m = a + t * (b - a);
+            }
+            return &mut self.current;
+        }
+        self.passes += 1;
+        self.current.compute(design, w);
+        if self.anchor.valid && !self.first.valid {
+            self.first.set(w, design.nrows(), true);
+            self.first.margin.copy_from_slice(&self.current.margin);
+        }
+        &mut self.current
+    }
+
+    /// The slot of `w` for a Hessian, which becomes the anchor.
+    pub(crate) fn anchor(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
+        if self.anchor.holds(w) {
+            return &mut self.anchor;
+        }
+        self.first.valid = false;
+        if self.current.holds(w) && self.current.direct {
+            std::mem::swap(&mut self.anchor, &mut self.current);
+            self.current.valid = false;
+        } else {
+            self.passes += 1;
+            self.anchor.compute(design, w);
+        }
+        &mut self.anchor
+    }
+}
+
+/// t in (0, 1] with w = x + t(y − x) to rounding, if there is one.
+fn position(x: &[f64], y: &[f64], w: &[f64]) -> Option<f64> {
+    if x.len() != w.len() || y.len() != w.len() {
+        return None;
+    }
+    let (mut longest, mut t) = (0.0, 0.0);
+    for ((x, y), w) in x.iter().zip(y).zip(w) {
+        if (y - x).abs() > longest {
+            longest = (y - x).abs();
+            t = (w - x) / (y - x);
+        }
+    }
+    let on_line = |((x, y), w): ((&f64, &f64), &f64)| {
+        ((w - x) - t * (y - x)).abs() <= 4.0 * f64::EPSILON * (x.abs() + y.abs())
+    };
+    (t > 0.0 && t <= 1.0 && x.iter().zip(y).zip(w).all(on_line)).then_some(t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+
+    fn design() -> Design {
+        let rows = vec![vec![1.0, 2.0], vec![-1.0, 0.5], vec![3.0, 1.0]];
+        Design::new(&Dataset::from_rows(&rows, &[0.0, 1.0, 1.0]).unwrap())
+    }
+
+    #[test]
+    fn backtracks_cost_no_pass_and_hessians_are_direct() {
+        let design = design();
+        let mut margins = Margins::default();
+        margins.at(&design, &[0.0, 0.0]);
+        margins.anchor(&design, &[0.0, 0.0]);
+        assert_eq!(margins.passes, 1);
+        margins.at(&design, &[1.0, -2.0]);
+        margins.at(&design, &[1.0, -2.0]);
+        assert_eq!(margins.passes, 2);
+        for t in [0.5, 0.25, 0.1] {
+            let slot = margins.at(&design, &[t, -2.0 * t]);
+            let mut direct = [0.0; 3];
+            design.mul(&[t, -2.0 * t], &mut direct);
+            for (a, b) in slot.margin.iter().zip(direct) {
+                assert!((a - b).abs() <= 1e-15);
+            }
+        }
+        assert_eq!(margins.passes, 2);
+        // Off the line, or beyond the first trial: a pass.
+        margins.at(&design, &[0.5, -1.0 + 1e-13]);
+        margins.at(&design, &[2.0, -4.0]);
+        assert_eq!(margins.passes, 4);
+        // A Hessian at an interpolated point is made from a product.
+        margins.at(&design, &[0.5, -1.0]);
+        margins.anchor(&design, &[0.5, -1.0]);
+        assert_eq!(margins.passes, 5);
+        // At a direct point it costs none.
+        margins.at(&design, &[0.75, -1.5]);
+        margins.anchor(&design, &[0.75, -1.5]);
+        assert_eq!(margins.passes, 6);
+    }
+
+    #[test]
+    fn without_a_hessian_every_point_is_direct() {
+        let design = design();
+        let mut margins = Margins::default();
+        for (k, t) in [0.0, 1.0, 0.5, 0.25].into_iter().enumerate() {
+            margins.at(&design, &[t, t]);
+            assert_eq!(margins.passes, k as u64 + 1);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Optima of real data sets, known to 15 digits and more.
+//!
+//! Needs the folder named by `RAPHSON_DATA`, with `reference-optima.csv` and `libsvm/*.gz`.
+#![cfg(feature = "libsvm")]
+
+use raphson::{DampedNewton, LogisticRegression, libsvm};
+use std::path::PathBuf;
+
+struct Row {
+    set: String,
+    mu: f64,
+    f_star: f64,
+}
+
+/// The rows of the sets whose name `wanted` accepts, or none aloud.
+fn rows(wanted: impl Fn(&str) -> bool) -> Option<(PathBuf, Vec<Row>)> {
+    let Some(folder) = std::env::var_os("RAPHSON_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: RAPHSON_DATA is not set");
+        return None;
+    };
+    let text = std::fs::read_to_string(folder.join("reference-optima.csv")).unwrap();
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let column = |name| header.iter().position(|h| *h == name).unwrap();
+    let (set, mu, f_star) = (column("set"), column("mu_double"), column("f_star"));
+    let rows: Vec<Row> = lines
+        .filter(|cells| wanted(cells[set]))
+        .map(|cells| Row {
+            set: cells[set].to_string(),
+            mu: cells[mu].parse().unwrap(),
+            f_star: cells[f_star].parse().unwrap(),
+        })
+        .collect();
+    Some((folder, rows))
+}
+
+fn reach(wanted: impl Fn(&str) -> bool, expected_rows: usize) {
+    let Some((folder, rows)) = rows(wanted) else {
+        return;
+    };
+    assert_eq!(rows.len(), expected_rows);
+    for row in rows {
+        let data = libsvm::read(folder.join(format!("libsvm/{}.gz", row.set))).unwrap();
+        let model = LogisticRegression::new(&data).l2(row.mu);
+        let run = DampedNewton::new()
+            .gradient_tol(0.0)
+            .gap_tol(1e-12, row.mu)
+            .minimize(&model, model.origin())
+            .unwrap();
+        let error = (run.f - row.f_star).abs() / row.f_star;
+        assert!(run.converged(), "{} {}: {}", row.set, row.mu, run.status);
+        assert!(error <= 1e-12, "{} {}: {error:e}", row.set, row.mu);
+        let bound = run.gradient_norm.powi(2) / (2.0 * row.mu);
+        assert!(bound <= 1e-12 * run.f, "{} {}", row.set, row.mu);
+        assert!(run.report.iterations <= 30 && run.report.gradients <= 60);
+    }
+}
+
+#[test]
+fn fifteen_small_and_medium_sets() {
+    reach(
+        |set| !["reuters", "news20.split10", "leukemia38"].contains(&set),
+        45,
+    );
+}
+
+#[test]
+fn more_features_than_rows_by_the_dual() {
+    reach(|set| set == "leukemia38", 3);
+}
+
+#[test]
+fn large_sparse_text_by_conjugate_gradients() {
+    reach(|set| ["reuters", "news20.split10"].contains(&set), 6);
+}
