@@ -17,6 +17,8 @@ pub mod models;
 pub mod oracle;
 mod parallel;
 pub mod problem;
+#[cfg(feature = "problems")]
+pub mod problems;
 pub mod record;
 pub mod solver;
 pub mod status;
