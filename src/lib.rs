@@ -1,6 +1,68 @@
 //! Second-order optimization: Newton-type solvers that plug into argmin, on [faer].
+//!
+//! raphson minimizes smooth functions of many variables with the help of second
+//! derivatives. Each solver is an argmin solver, so observers, checkpoints, time
+//! limits, target cost and Ctrl-C work as always, and each runs by itself
+//! through [`minimize`](Raphson::minimize).
+//!
+//! ```
+//! use raphson::{DampedNewton, problem};
+//!
+//! // f(x, y) = exp(x + y) + x² + 2y² - y
+//! let f = |x: &[f64]| (x[0] + x[1]).exp() + x[0] * x[0] + 2.0 * x[1] * x[1] - x[1];
+//! let g = |x: &[f64]| {
+//!     let e = (x[0] + x[1]).exp();
+//!     vec![e + 2.0 * x[0], e + 4.0 * x[1] - 1.0]
+//! };
+//! let h = |x: &[f64]| {
+//!     let e = (x[0] + x[1]).exp();
+//!     vec![vec![e + 2.0, e], vec![e, e + 4.0]]
+//! };
+//! let run = DampedNewton::new().minimize(&problem::from_fn(f, g, h), vec![5.0, 5.0])?;
+//! assert!(run.converged());
+//! assert!(run.gradient_norm <= 1e-8 * 5e4);
+//! # Ok::<(), raphson::Error>(())
+//! ```
+//!
+//! Under argmin one line changes:
+//! `Executor::new(problem, DampedNewton::new()).configure(|s| s.param(x0)).run()?`, and
+//! [`Outcome::status`] says how it ended.
+//!
+//! # What a problem implements
+//!
+//! | traits | constructor |
+//! |---|---|
+//! | argmin's `CostFunction`, `Gradient`, `Hessian` | [`DampedNewton::new`](Raphson::new) |
+//! | `CostFunction`, `Gradient`, our [`HessianProduct`] | [`DampedNewton::matrix_free`](Raphson::matrix_free) |
+//! | our [`Fused`]: value, gradient, Hessian in one pass | [`DampedNewton::fused`](Raphson::fused) |
+//!
+//! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
+//! [`edge`] for the types. [`check`] compares derivatives with differences,
+//! [`difference`] makes them where only values are known.
+//!
+//! # Methods
+//!
+//! | solver | for | cost per iteration |
+//! |---|---|---|
+//! | [`DampedNewton`] | convex f with a Hessian that can be factored, or products | 1 Hessian, 1 factorization, 1 to 2 gradients |
+//!
+//! # Outcomes
+//!
+//! A run ends with a [`Status`]: converged, stopped by a budget, or failed, each
+//! with its reason. A run that did not converge never says it did, and the best
+//! point is never lost: numerical failures are not `Err`. An [`Error`] means
+//! misuse, or comes from the problem's own functions.
+//!
+//! # Features
+//!
+//! Default: `nalgebra`, `sprs`, `rayon`, `libsvm`. Optional: `ndarray` (arrays as
+//! parameters and matrices), `serde` (checkpoints), `progress` and `plot`
+//! (observers), `problems` (test problems).
+//!
+//! Results do not depend on the number of threads.
 
 #![deny(unsafe_code, missing_docs, rustdoc::broken_intra_doc_links)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod argmin;
 pub mod check;
@@ -14,6 +76,7 @@ pub mod libsvm;
 pub mod linear;
 pub mod method;
 pub mod models;
+pub mod observe;
 pub mod oracle;
 mod parallel;
 pub mod problem;
@@ -24,6 +87,7 @@ pub mod solver;
 pub mod status;
 mod step;
 mod termination;
+
 pub use argmin::Outcome;
 pub use data::Dataset;
 pub use edge::{RectMat, SymMat, VecLike};
@@ -35,3 +99,8 @@ pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};
 pub use solver::{Raphson, Run};
 pub use status::{Converged, Failed, Status, Stopped};
+
+/// The examples of the README, compiled and run as tests.
+#[cfg(all(doctest, feature = "libsvm"))]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeDoctests;
