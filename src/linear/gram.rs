@@ -189,6 +189,15 @@ impl GramFactor {
             return Err(Breakdown::NotPositiveDefinite { pivot: n.min(d) });
         }
         let (root, gram) = (&self.root, view.design.row_gram());
+        // A ridge below the rounding of K is lost in ρI + K: the identity would divide noise by ρ.
+        let largest = (0..n)
+            .map(|i| root[i] * root[i] * gram[(i, i)])
+            .fold(0.0, f64::max);
+        if ridge < n as f64 * f64::EPSILON * largest {
+            return Err(Breakdown::NotPositiveDefinite {
+                pivot: n.min(d) - 1,
+            });
+        }
         self.factor.factor_with(n, 0.0, &mut |mut out| {
             for j in 0..n {
                 for i in j..n {

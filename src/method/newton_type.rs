@@ -20,7 +20,7 @@ use crate::termination::{Arrival, Tolerances};
 
 /// Iterations without a new least f after which a schedule is said to cycle.
 const STALL: u64 = 50;
-/// ‖x‖ beyond this multiple of 1 + ‖x0‖ counts as running to infinity.
+/// ‖x‖ beyond this multiple of ‖x0‖ and of the first step counts as running to infinity.
 const FAR: f64 = 1e20;
 
 /// A Newton-type method; its state is all that a resumed run needs.
@@ -40,7 +40,8 @@ pub struct NewtonType<D, G> {
     short: u64,
     /// All tests hold but that of the decrement, which is not known yet.
     waiting: bool,
-    start_norm: f64,
+    /// The larger of ‖x0‖ and the length of the first step, in the units of x.
+    reach: f64,
     start_slope: f64,
     /// Scale of the relative gradient test.
     scale: f64,
@@ -64,7 +65,7 @@ impl<D: Direction, G: Globalization> NewtonType<D, G> {
             stalled: 0,
             short: 0,
             waiting: false,
-            start_norm: 0.0,
+            reach: 0.0,
             start_slope: 0.0,
             scale: 0.0,
             last: IterationRecord::default(),
@@ -166,6 +167,9 @@ impl<D: Direction, G: Globalization> NewtonType<D, G> {
             self.best_f = self.at.f;
             self.best_x.copy_from_slice(&self.at.x);
         }
+        if self.report.iterations == 1 {
+            self.reach = self.reach.max(arrival.step_norm);
+        }
         let step = &self.trial.step;
         let test = self.tolerances.test(&self.at, self.scale, Some(arrival));
         if let Some(test) = ready(&self.tolerances, &self.at, test, &mut self.waiting) {
@@ -175,7 +179,7 @@ impl<D: Direction, G: Globalization> NewtonType<D, G> {
             .tolerances
             .lower_bound
             .is_some_and(|bound| self.at.f <= bound)
-            || arrival.x_norm > FAR * (1.0 + self.start_norm)
+            || arrival.x_norm > FAR * self.reach
         {
             return Some(Status::Failed(Failed::Unbounded));
         }
@@ -251,7 +255,7 @@ impl<D: Direction, G: Globalization> Method for NewtonType<D, G> {
         self.at.f = counted.value_gradient(&self.at.x, &mut self.at.g)?;
         self.at.slope = norm(&self.at.g);
         self.best_f = self.at.f;
-        self.start_norm = norm(x0);
+        self.reach = norm(x0);
         self.start_slope = self.at.slope;
         self.scale = self.at.slope;
         if !self.at.f.is_finite() || !self.at.slope.is_finite() {

@@ -211,7 +211,11 @@ impl Direction for NewtonDirection {
         if !squared.is_finite() {
             return Err(Failed::NonFinite.into());
         }
-        work.decrement = squared.max(0.0).sqrt();
+        // Positive in exact arithmetic: the solve has lost all digits, which is no convergence.
+        if squared < 0.0 {
+            return Err(Failed::SubproblemFailed.into());
+        }
+        work.decrement = squared.sqrt();
         report.decrement = work.decrement;
         Ok(())
     }
