@@ -159,6 +159,12 @@ impl<O, M: Method, C, P: Clone, G> Outcome for OptimizationResult<O, Raphson<M, 
         match self.state.get_termination_reason() {
             Some(TerminationReason::MaxItersReached) => Status::Stopped(Stopped::MaxIterations),
             Some(TerminationReason::TargetCostReached) => Status::Stopped(Stopped::Target),
+            // The host overwrites the reason of a run that ended in its last iteration in time.
+            Some(TerminationReason::Timeout | TerminationReason::Interrupt)
+                if self.solver.status().is_final() =>
+            {
+                self.solver.status()
+            }
             Some(TerminationReason::Timeout) => Status::Stopped(Stopped::Time),
             Some(TerminationReason::Interrupt) => Status::Stopped(Stopped::Interrupted),
             Some(TerminationReason::SolverConverged | TerminationReason::SolverExit(_)) => {

@@ -1,217 +1,385 @@
-//! Interrupted plus resumed equals uninterrupted, bit for bit.
-#![cfg(all(feature = "serde", feature = "libsvm", feature = "sprs"))]
+//! A run that was cut off and resumed from its checkpoint ends in the same bits as one that was not.
+#![cfg(feature = "serde")]
 
 use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 use argmin::core::observers::{Observe, ObserverMode};
-use argmin::core::{
-    CostFunction, Error, Executor, Gradient, Hessian, IterState, KV, OptimizationResult, Solver,
-    State,
-};
+use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, IterState, KV, State};
 use argmin_checkpointing_file::FileCheckpoint;
-use raphson::method::damped_newton::DampedCore;
-use raphson::oracle::{Explicit, Products};
-use raphson::{DampedNewton, LogisticRegression, Outcome, Raphson, Status, Stopped, libsvm};
-use serde::{Deserialize, Serialize};
+use faer::sparse::{SparseColMat, Triplet};
+use raphson::{DampedNewton, HessianProduct, Outcome, Schedule, Status, Stopped};
+use std::path::{Path, PathBuf};
 
 type Host = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
 
-/// Fails at one iteration, as a crash would.
-struct Crash(u64);
-impl Observe<Host> for Crash {
-    fn observe_iter(&mut self, state: &Host, _: &KV) -> Result<(), Error> {
-        match state.get_iter() == self.0 {
-            true => Err(Error::msg("crash")),
-            false => Ok(()),
-        }
-    }
-}
+/// f = Σ exp(xₖ) − k xₖ + Σ (xₖ₊₁ − xₖ)², strictly convex; flat where all xₖ are
+/// very negative, so that Newton's step is far too long there.
+struct Chain;
 
-fn checkpoint(name: &str) -> FileCheckpoint {
-    let folder = std::env::temp_dir().join(format!("raphson-resume-{}", std::process::id()));
-    FileCheckpoint::new(
-        &*folder.to_string_lossy(),
-        name,
-        CheckpointingFrequency::Always,
-    )
-}
-
-/// Runs whole, and crashed after three accepted steps and resumed; both must agree in every bit.
-fn compare<O, C>(
-    name: &str,
-    problem: impl Fn() -> O,
-    solver: impl Fn() -> Raphson<DampedCore, C>,
-    start: Vec<f64>,
-) where
-    Raphson<DampedCore, C>: Solver<O, Host> + Serialize + for<'de> Deserialize<'de>,
-{
-    type Outcomes<O, C> = OptimizationResult<O, Raphson<DampedCore, C>, Host>;
-    let whole: Outcomes<O, C> = Executor::new(problem(), solver())
-        .configure(|state| state.param(start.clone()))
-        .run()
-        .unwrap();
-    assert!(whole.status().is_converged(), "{name}: {}", whole.status());
-    assert!(whole.state.iter > 4, "{name} must outlast the crash");
-    let crashed = Executor::new(problem(), solver())
-        .configure(|state| state.param(start.clone()))
-        .checkpointing(checkpoint(name))
-        .add_observer(Crash(3), ObserverMode::Always)
-        .run();
-    assert!(crashed.is_err());
-    let resumed: Outcomes<O, C> = Executor::new(problem(), solver())
-        .checkpointing(checkpoint(name))
-        .run()
-        .unwrap();
-    let bits = |v: &Option<Vec<f64>>| -> Vec<u64> {
-        v.as_ref().unwrap().iter().map(|x| x.to_bits()).collect()
-    };
-    assert_eq!(bits(&resumed.state.param), bits(&whole.state.param));
-    assert_eq!(
-        bits(&resumed.state.best_param),
-        bits(&whole.state.best_param)
-    );
-    assert_eq!(bits(&resumed.state.grad), bits(&whole.state.grad));
-    assert_eq!(resumed.state.cost.to_bits(), whole.state.cost.to_bits());
-    assert_eq!(resumed.state.iter, whole.state.iter);
-    assert_eq!(resumed.solver.report(), whole.solver.report());
-    assert_eq!(resumed.status(), whole.status());
-}
-
-#[derive(Clone, Copy)]
-struct Wells;
-impl CostFunction for Wells {
+impl CostFunction for Chain {
     type Param = Vec<f64>;
     type Output = f64;
     fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Ok((x[0] - x[1]).exp() + x[0].powi(4) + 1e-3 * x[1] * x[1] + x[1].cosh().ln())
+        let own = (x.iter().enumerate()).map(|(k, x)| x.exp() - k as f64 * x);
+        Ok(own.sum::<f64>() + x.windows(2).map(|w| (w[1] - w[0]).powi(2)).sum::<f64>())
     }
 }
-impl Gradient for Wells {
+
+impl Gradient for Chain {
     type Param = Vec<f64>;
     type Gradient = Vec<f64>;
     fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        let e = (x[0] - x[1]).exp();
-        Ok(vec![e + 4.0 * x[0].powi(3), -e + 2e-3 * x[1] + x[1].tanh()])
+        let own = (x.iter().enumerate()).map(|(k, x)| x.exp() - k as f64);
+        let mut g: Vec<f64> = own.collect();
+        for k in 1..x.len() {
+            let d = 2.0 * (x[k] - x[k - 1]);
+            g[k] += d;
+            g[k - 1] -= d;
+        }
+        Ok(g)
     }
 }
-fn curvature(x: &[f64]) -> [[f64; 2]; 2] {
-    let e = (x[0] - x[1]).exp();
-    let s = x[1].cosh().powi(-2);
-    [[e + 12.0 * x[0] * x[0], -e], [-e, e + 2e-3 + s]]
-}
-impl Hessian for Wells {
+
+impl Hessian for Chain {
     type Param = Vec<f64>;
-    type Hessian = [[f64; 2]; 2];
-    fn hessian(&self, x: &Vec<f64>) -> Result<[[f64; 2]; 2], Error> {
-        Ok(curvature(x))
+    type Hessian = Vec<Vec<f64>>;
+    fn hessian(&self, x: &Vec<f64>) -> Result<Vec<Vec<f64>>, Error> {
+        let n = x.len();
+        let mut h = vec![vec![0.0; n]; n];
+        for k in 0..n {
+            h[k][k] += x[k].exp();
+        }
+        for k in 1..n {
+            h[k][k] += 2.0;
+            h[k - 1][k - 1] += 2.0;
+            h[k][k - 1] -= 2.0;
+            h[k - 1][k] -= 2.0;
+        }
+        Ok(h)
     }
 }
-impl raphson::HessianProduct for Wells {
+
+impl HessianProduct for Chain {
     type Param = Vec<f64>;
     fn hessian_product(&self, x: &Vec<f64>, v: &[f64], out: &mut [f64]) -> Result<(), Error> {
-        let h = curvature(x);
-        for (out, row) in out.iter_mut().zip(h) {
-            *out = row[0] * v[0] + row[1] * v[1];
+        for (out, (x, v)) in out.iter_mut().zip(x.iter().zip(v)) {
+            *out = x.exp() * v;
+        }
+        for k in 1..v.len() {
+            let d = 2.0 * (v[k] - v[k - 1]);
+            out[k] += d;
+            out[k - 1] -= d;
+        }
+        Ok(())
+    }
+    fn hessian_diagonal(&self, x: &Vec<f64>, out: &mut [f64]) -> Result<bool, Error> {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x.exp() + 4.0;
+        }
+        Ok(true)
+    }
+}
+
+/// [`Chain`] with a sparse Hessian.
+struct SparseChain;
+
+impl CostFunction for SparseChain {
+    type Param = Vec<f64>;
+    type Output = f64;
+    fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
+        Chain.cost(x)
+    }
+}
+impl Gradient for SparseChain {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+    fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        Chain.gradient(x)
+    }
+}
+impl Hessian for SparseChain {
+    type Param = Vec<f64>;
+    type Hessian = SparseColMat<usize, f64>;
+    fn hessian(&self, x: &Vec<f64>) -> Result<SparseColMat<usize, f64>, Error> {
+        let h = Chain.hessian(x)?;
+        let n = x.len();
+        let stored: Vec<_> = (0..n)
+            .flat_map(|i| (i.saturating_sub(1)..n.min(i + 2)).map(move |j| (i, j)))
+            .map(|(i, j)| Triplet::new(i, j, h[i][j]))
+            .collect();
+        Ok(SparseColMat::try_new_from_triplets(n, n, &stored)?)
+    }
+}
+
+fn start() -> Vec<f64> {
+    (0..12)
+        .map(|k| if k % 3 == 0 { -9.0 } else { -8.0 })
+        .collect()
+}
+
+/// Returns an error after this many accepted steps: a crash.
+struct Crash(u64);
+
+impl Observe<Host> for Crash {
+    fn observe_iter(&mut self, state: &Host, _: &KV) -> Result<(), Error> {
+        // The step is observed before it is counted and saved.
+        if state.get_iter() == self.0 {
+            return Err(Error::msg("crash"));
         }
         Ok(())
     }
 }
 
-#[derive(Clone, Copy)]
-struct Sparse;
-impl CostFunction for Sparse {
-    type Param = Vec<f64>;
-    type Output = f64;
-    fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Wells.cost(x)
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("resume-{name}"));
+        let _ = std::fs::remove_dir_all(&path);
+        Folder(path)
+    }
+    fn checkpoint(&self) -> FileCheckpoint {
+        FileCheckpoint::new(
+            self.0.to_str().unwrap(),
+            "run",
+            CheckpointingFrequency::Always,
+        )
     }
 }
-impl Gradient for Sparse {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-    fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        Wells.gradient(x)
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
-impl Hessian for Sparse {
-    type Param = Vec<f64>;
-    type Hessian = sprs::CsMat<f64>;
-    fn hessian(&self, x: &Vec<f64>) -> Result<sprs::CsMat<f64>, Error> {
-        let h = curvature(x);
-        let values = vec![h[0][0], h[1][0], h[0][1], h[1][1]];
-        Ok(sprs::CsMat::new_csc(
-            (2, 2),
-            vec![0, 2, 4],
-            vec![0, 1, 0, 1],
-            values,
-        ))
+
+fn bits(x: &[f64]) -> Vec<u64> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Runs whole, and cut off after `$steps` steps and resumed with a new problem
+/// object; asserts equal ends. Returns the report.
+macro_rules! compare {
+    ($name:expr, $problem:expr, $solver:expr, $x0:expr, $steps:expr) => {{
+        let whole = Executor::new($problem, $solver)
+            .configure(|state| state.param($x0).max_iters(200))
+            .ctrlc(false)
+            .run()
+            .unwrap();
+        assert!(
+            whole.status().is_converged(),
+            "{}: {}",
+            $name,
+            whole.status()
+        );
+        assert!(whole.solver.report().iterations > $steps + 1);
+
+        let folder = Folder::new($name);
+        let error = Executor::new($problem, $solver)
+            .configure(|state| state.param($x0).max_iters(200))
+            .ctrlc(false)
+            .checkpointing(folder.checkpoint())
+            .add_observer(Crash($steps), ObserverMode::Always)
+            .run()
+            .err();
+        assert_eq!(error.unwrap().to_string(), "crash");
+        // Neither start point nor options are needed: both are in the file.
+        let resumed = Executor::new($problem, $solver)
+            .ctrlc(false)
+            .checkpointing(folder.checkpoint())
+            .run()
+            .unwrap();
+
+        assert_eq!(whole.status(), resumed.status());
+        assert_eq!(whole.solver.report(), resumed.solver.report());
+        let (a, b) = (&whole.state, &resumed.state);
+        assert_eq!(a.get_iter(), b.get_iter());
+        assert_eq!(a.get_cost().to_bits(), b.get_cost().to_bits());
+        assert_eq!(a.get_best_cost().to_bits(), b.get_best_cost().to_bits());
+        assert_eq!(bits(a.get_param().unwrap()), bits(b.get_param().unwrap()));
+        assert_eq!(
+            bits(a.get_best_param().unwrap()),
+            bits(b.get_best_param().unwrap())
+        );
+        assert_eq!(
+            bits(a.get_gradient().unwrap()),
+            bits(b.get_gradient().unwrap())
+        );
+        assert_eq!(
+            bits(a.get_prev_param().unwrap()),
+            bits(b.get_prev_param().unwrap())
+        );
+        whole.solver.report().clone()
+    }};
+}
+
+#[test]
+fn dense_hessian() {
+    let report = compare!("dense", Chain, DampedNewton::new(), start(), 3);
+    assert!(
+        report.rejected > 0,
+        "the constant of the line search must matter"
+    );
+}
+
+#[test]
+fn every_step_is_a_place_to_stop() {
+    for steps in 1..5 {
+        let report = compare!(
+            &format!("step-{steps}"),
+            Chain,
+            DampedNewton::new(),
+            start(),
+            steps
+        );
+        assert_eq!(report.hessians, report.iterations);
     }
 }
 
 #[test]
-fn dense() {
-    compare::<_, Explicit>("dense", || Wells, DampedNewton::new, vec![3.0, -8.0]);
-}
-
-#[test]
-fn sparse() {
-    compare::<_, Explicit>("sparse", || Sparse, DampedNewton::new, vec![3.0, -8.0]);
+fn sparse_hessian() {
+    let report = compare!("sparse", SparseChain, DampedNewton::new(), start(), 3);
+    assert_eq!(report.analyses, 1);
 }
 
 #[test]
 fn matrix_free() {
-    compare::<_, Products>("free", || Wells, DampedNewton::matrix_free, vec![3.0, -8.0]);
+    let report = compare!("free", Chain, DampedNewton::matrix_free(), start(), 3);
+    assert!(report.hessian_products > report.iterations);
 }
 
-fn breast_cancer() -> LogisticRegression {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/examples/data/breast-cancer.libsvm"
+#[cfg(feature = "libsvm")]
+mod model {
+    use super::*;
+    use raphson::GramSolve;
+    use raphson::models::LogisticRegression;
+
+    fn model(solve: GramSolve) -> LogisticRegression {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/examples/data/breast-cancer.libsvm"
+        );
+        let data = raphson::libsvm::read(path).unwrap();
+        LogisticRegression::new(&data).l2(1e-6).solve_by(solve)
+    }
+
+    fn far() -> Vec<f64> {
+        vec![3.0; 30]
+    }
+
+    /// The margins of a model live in the problem, which is not saved.
+    #[test]
+    fn margins_are_made_again() {
+        for steps in [3, 7] {
+            let name = format!("margins-{steps}");
+            let solver = DampedNewton::new();
+            let report = compare!(&name, model(GramSolve::Auto), solver.clone(), far(), steps);
+            assert!(report.rejected > 0);
+        }
+    }
+
+    /// Here accepted points lie on a line whose margins were interpolated.
+    #[test]
+    fn interpolated_margins() {
+        for steps in [3, 7] {
+            let name = format!("armijo-{steps}");
+            let solver = DampedNewton::new().schedule(Schedule::Armijo);
+            let report = compare!(&name, model(GramSolve::Auto), solver.clone(), far(), steps);
+            assert!(report.rejected > 0);
+        }
+    }
+
+    #[test]
+    fn conjugate_gradients() {
+        let data = raphson::libsvm::read(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/examples/data/breast-cancer.libsvm"
+        ));
+        let data = data.unwrap().standardized().0;
+        let model = || {
+            LogisticRegression::new(&data)
+                .l2(1e-3)
+                .solve_by(GramSolve::Cg)
+        };
+        let report = compare!("cg", model(), DampedNewton::new(), far(), 3);
+        assert_eq!(report.factorizations, 0);
+    }
+}
+
+/// The limit is in the file and wins; it is raised by load, edit, save.
+#[test]
+fn the_iteration_limit_is_raised_in_the_file() {
+    let whole = Executor::new(Chain, DampedNewton::new())
+        .configure(|state| state.param(start()))
+        .ctrlc(false)
+        .run()
+        .unwrap();
+    let folder = Folder::new("limit");
+    let checkpoint = folder.checkpoint();
+    let cut = Executor::new(Chain, DampedNewton::new())
+        .configure(|state| state.param(start()).max_iters(3))
+        .ctrlc(false)
+        .checkpointing(checkpoint.clone())
+        .run()
+        .unwrap();
+    assert_eq!(cut.status(), Status::Stopped(Stopped::MaxIterations));
+
+    // Without the recipe the run stops at once, whatever `configure` says.
+    let again = Executor::new(Chain, DampedNewton::new())
+        .configure(|state| state.param(start()).max_iters(100))
+        .ctrlc(false)
+        .checkpointing(checkpoint.clone())
+        .run()
+        .unwrap();
+    assert_eq!(again.status(), Status::Stopped(Stopped::MaxIterations));
+    assert_eq!(again.solver.report().iterations, 3);
+
+    let (solver, state): (DampedNewton, Host) = checkpoint.load().unwrap().unwrap();
+    assert_eq!(solver.report().iterations, 3);
+    checkpoint.save(&solver, &state.max_iters(100)).unwrap();
+    let resumed = Executor::new(Chain, DampedNewton::new())
+        .ctrlc(false)
+        .checkpointing(checkpoint)
+        .run()
+        .unwrap();
+    assert_eq!(resumed.solver.report(), whole.solver.report());
+    assert_eq!(
+        bits(resumed.state.get_param().unwrap()),
+        bits(whole.state.get_param().unwrap())
     );
-    let data = libsvm::read(path).unwrap().standardized().0;
-    LogisticRegression::new(&data).l2(1e-6)
 }
 
-/// From here trials are rejected, so margins come from a line and not from a product.
+/// JSON has no infinity, so the solver must hold none.
 #[test]
-fn logistic_regression_with_rejected_trials() {
-    let start = vec![3.0; 30];
-    let run = DampedNewton::new()
-        .minimize(&breast_cancer(), start.clone())
-        .unwrap();
-    assert!(run.report.rejected > 3);
-    compare::<_, Explicit>("logistic", breast_cancer, DampedNewton::new, start);
-}
-
-#[test]
-fn the_iteration_limit_is_raised_by_load_edit_save() {
-    let name = "raise";
-    let first = Executor::new(Wells, DampedNewton::new())
-        .configure(|state| state.param(vec![3.0, -8.0]).max_iters(2))
-        .checkpointing(checkpoint(name))
-        .run()
-        .unwrap();
-    assert_eq!(first.status(), Status::Stopped(Stopped::MaxIterations));
-    let file = checkpoint(name);
-    let (solver, state): (DampedNewton, Host) = file.load().unwrap().unwrap();
-    file.save(&solver, &state.max_iters(100)).unwrap();
-    let second = Executor::new(Wells, DampedNewton::new())
-        .checkpointing(file)
-        .run()
-        .unwrap();
-    let whole = Executor::new(Wells, DampedNewton::new())
-        .configure(|state| state.param(vec![3.0, -8.0]))
-        .run()
-        .unwrap();
-    assert_eq!(second.state.param, whole.state.param);
-    assert_eq!(second.solver.report(), whole.solver.report());
-}
-
-#[test]
-fn a_solver_survives_json() {
-    let solver = DampedNewton::new().gradient_tol(1e-3).max_iters(7);
-    let text = serde_json::to_string(&solver).unwrap();
+fn solvers_survive_json() {
+    let fresh = DampedNewton::new()
+        .gradient_tol(1e-10)
+        .schedule(Schedule::Armijo);
+    let text = serde_json::to_string(&fresh).unwrap();
     let back: DampedNewton = serde_json::from_str(&text).unwrap();
-    let run = |solver: DampedNewton| solver.minimize(&Wells, vec![3.0, -8.0]).unwrap();
-    let (a, b) = (run(solver), run(back));
-    assert_eq!((a.x, a.status, a.report), (b.x, b.status, b.report));
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
+    let a = fresh.minimize(&Chain, start()).unwrap();
+    let b = back.minimize(&Chain, start()).unwrap();
+    assert_eq!((bits(&a.x), a.report), (bits(&b.x), b.report));
+
+    let used = Executor::new(Chain, DampedNewton::new())
+        .configure(|state| state.param(start()).max_iters(3))
+        .ctrlc(false)
+        .run()
+        .unwrap()
+        .solver;
+    let text = serde_json::to_string(&used).unwrap();
+    let back: DampedNewton = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.report(), used.report());
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
+}
+
+/// A resumed run goes by the same name.
+#[test]
+fn the_name_survives() {
+    use argmin::core::Solver;
+    let text = serde_json::to_string(&DampedNewton::new()).unwrap();
+    let back: DampedNewton = serde_json::from_str(&text).unwrap();
+    let name =
+        |solver: &DampedNewton| <DampedNewton as Solver<Chain, Host>>::name(solver).to_string();
+    assert_eq!(name(&back), name(&DampedNewton::new()));
 }
