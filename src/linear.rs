@@ -16,6 +16,7 @@
 //! one; [`sym_check`] compares the two.
 
 use crate::edge::SymView;
+pub(crate) use crate::parallel::dot;
 use dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::Par;
 use std::fmt;
@@ -215,20 +216,6 @@ pub(crate) fn with_shift(
     }
 }
 
-/// aᵀb, summed in four lanes in a fixed order.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (a4, a1) = a.as_chunks::<4>();
-    let (b4, b1) = b.as_chunks::<4>();
-    for (a, b) in a4.iter().zip(b4) {
-        for k in 0..4 {
-            lanes[k] += a[k] * b[k];
-        }
-    }
-    let tail: f64 = a1.iter().zip(b1).map(|(a, b)| a * b).sum();
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
-}
-
 /// y ← y + c x.
 pub(crate) fn axpy(c: f64, x: &[f64], y: &mut [f64]) {
     for (y, x) in y.iter_mut().zip(x) {
@@ -364,15 +351,6 @@ mod tests {
             shifted(&Mat::zeros(2, 3), 1.0),
             Err(Breakdown::Shape { rows: 2, cols: 3 })
         );
-    }
-
-    #[test]
-    fn dot_covers_every_tail() {
-        for n in 0..10 {
-            let a: Vec<f64> = (1..=n).map(f64::from).collect();
-            let exact = f64::from(n * (n + 1) * (2 * n + 1)) / 6.0;
-            assert_eq!(dot(&a, &a), exact);
-        }
     }
 
     #[test]

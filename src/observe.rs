@@ -22,7 +22,7 @@
 //! | `gradient_norm` | the gradient, if the solver keeps one |
 //! | `step_norm` | the parameter and the previous one, from iteration 1 on |
 //! | `values`, `gradients`, `hessians`, `hessian_products` | the counts, with `.configure(|state| state.counting(true))`, from iteration 1 on |
-//! | `seconds` | argmin's clock, from iteration 1 on, unless `Executor::timer(false)` |
+//! | `seconds` | argmin's clock, from iteration 1 on, with `Executor::timer(true)` |
 //!
 //! What is not known is an empty cell in a [`Trace`] and left out of a plot; it
 //! is never reported as zero.
