@@ -153,7 +153,9 @@ impl<D, G, C> Raphson<NewtonType<D, G>, C> {
         self
     }
 
-    /// Most accepted steps. Default: no limit. argmin's own limit holds as well.
+    /// Most accepted steps. Default: no limit, so an f that falls for ever by steps of one
+    /// length, such as a linear one, wants a limit or a
+    /// [`lower_bound`](Raphson::lower_bound). argmin's own limit holds as well.
     pub fn max_iters(mut self, limit: u64) -> Self {
         self.method.max_iters = limit;
         self
