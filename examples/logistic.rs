@@ -4,7 +4,7 @@
 //! standardized and with an intercept, shows progress and draws the convergence:
 //!
 //! ```text
-//! cargo run --release --all-features --example logistic
+//! cargo run --all-features --example logistic
 //! ```
 //!
 //! Exit status: 0 converged, 2 bad input, 3 stopped without converging.
