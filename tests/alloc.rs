@@ -1,49 +1,16 @@
 //! A run allocates nothing per iteration when the user's types allocate nothing.
 #![allow(unsafe_code)]
 
+#[path = "common/counting.rs"]
+mod counting;
+
 use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, State};
+use counting::allocations;
 use faer::sparse::{SparseColMat, Triplet};
 use raphson::edge::SymView;
 use raphson::models::LogisticRegression;
 use raphson::{DampedNewton, Dataset, Fused, GramSolve, HessianProduct, Schedule, SymMat};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count_one() {
-    // The count of a thread that is shutting down does not matter.
-    let _ = COUNT.try_with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count_one();
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations<T>(run: impl FnOnce() -> T) -> (u64, T) {
-    let before = COUNT.get();
-    let result = run();
-    (COUNT.get() - before, result)
-}
 
 const N: usize = 4;
 const START: [f64; N] = [-5.0, 3.0, -7.0, 2.0];

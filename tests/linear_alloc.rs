@@ -1,58 +1,25 @@
 //! After the first call at one size and pattern, the linear layer allocates nothing.
 #![allow(unsafe_code)]
 
+#[path = "common/counting.rs"]
+mod counting;
+
+use counting::allocations;
 use faer::Mat;
 use faer::sparse::{SparseColMat, Triplet};
 use raphson::edge::{Stored, SymView};
 use raphson::linear::cg::{CgOptions, TruncatedCg};
 use raphson::linear::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::convert::Infallible;
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count_one() {
-    // The count of a thread that is shutting down does not matter.
-    let _ = COUNT.try_with(|c| c.set(c.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_one();
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count_one();
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = COUNT.get();
-    run();
-    COUNT.get() - before
-}
 
 /// Runs once to warm up and once counted.
 fn assert_free(what: &str, n: usize, mut run: impl FnMut()) {
     assert!(
-        allocations(&mut run) > 0,
+        allocations(&mut run).0 > 0,
         "{what}, n = {n}: the first call must be the allocating one"
     );
-    assert_eq!(allocations(&mut run), 0, "{what}, n = {n}");
-    assert_eq!(allocations(&mut run), 0, "{what}, n = {n}, again");
+    assert_eq!(allocations(&mut run).0, 0, "{what}, n = {n}");
+    assert_eq!(allocations(&mut run).0, 0, "{what}, n = {n}, again");
 }
 
 const SIZES: [usize; 4] = [1, 10, 70, 300];

@@ -311,7 +311,7 @@ fn armijo(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
     Ok(Outcome::Failed(crate::status::Failed::SearchFailed))
 }
 
-/// Golden section on (0, 1] to 10⁻³, one parabolic step, and always α = 1 as a candidate.
+/// Golden section on (0, 1] to 10⁻³, and always α = 1 as a candidate.
 fn greedy(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     if decrement * decrement <= 8.0 * probe.noise {

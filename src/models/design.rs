@@ -136,7 +136,7 @@ impl Design {
     pub(crate) fn gram_work(&self) -> f64 {
         match &self.storage {
             Storage::Sparse { .. } => self.squared_lengths,
-            // Blocked rank-k updates run about 8 times as fast as scattered ones.
+            // A flop of a blocked rank-k update counts as an eighth of a scattered one (an estimate).
             Storage::Dense(_) => self.rows as f64 * (self.features as f64).powi(2) / 8.0,
         }
     }
