@@ -14,6 +14,7 @@
 //! | nalgebra `OVector`, `OMatrix`, dynamic and fixed | yes | yes | yes | `nalgebra` |
 //! | sprs `CsMat`, CSC and CSR | | yes | yes | `sprs` |
 //! | ndarray `Array1`, `Array2`, any layout | yes | yes | yes | `ndarray` |
+//! | [`RankOne`] | | yes | | |
 
 use crate::error::Error;
 use crate::linear::gram::GramView;
@@ -93,6 +94,37 @@ pub enum SymView<'a> {
     Indexed(&'a dyn Entries, Stored),
     /// Aᵀ diag(w) A plus a ridge, as the Hessian of a generalized linear model.
     Gram(GramView<'a>),
+    /// `weight` v vᵀ.
+    RankOne {
+        /// a in a v vᵀ.
+        weight: f64,
+        /// v.
+        vector: &'a [f64],
+    },
+}
+
+/// The matrix `weight` v vᵀ, for approximations of rank one such as a Fisher term.
+///
+/// Methods that add a multiple of the identity or of a metric solve with it by the formula of
+/// Sherman and Morrison, in O(d).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankOne {
+    /// a in a v vᵀ.
+    pub weight: f64,
+    /// v.
+    pub vector: Vec<f64>,
+}
+
+impl SymMat for RankOne {
+    fn sym(&self) -> SymView<'_> {
+        SymView::RankOne {
+            weight: self.weight,
+            vector: &self.vector,
+        }
+    }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 /// A symmetric matrix: a Hessian.
@@ -129,6 +161,12 @@ pub trait SymMat {
         let _ = (x, step);
         Ok(())
     }
+
+    /// Whether [`verify`](SymMat::verify) may ever object; if not, a method that reuses
+    /// Hessians need not evaluate one more at its end. Default: true.
+    fn may_object(&self) -> bool {
+        true
+    }
 }
 
 /// A matrix of which only the lower triangle is meant.
@@ -145,7 +183,7 @@ impl<'a> SymView<'a> {
             SymView::Dense(m, _) => SymView::Dense(m, stored),
             SymView::Sparse(m, _) => SymView::Sparse(m, stored),
             SymView::Indexed(m, _) => SymView::Indexed(m, stored),
-            SymView::Gram(m) => SymView::Gram(m),
+            whole @ (SymView::Gram(_) | SymView::RankOne { .. }) => whole,
         }
     }
 
@@ -155,6 +193,7 @@ impl<'a> SymView<'a> {
             SymView::Dense(m, _) => (m.nrows(), m.ncols()),
             SymView::Sparse(m, _) => (m.nrows(), m.ncols()),
             SymView::Gram(m) => (m.dimension(), m.dimension()),
+            SymView::RankOne { vector, .. } => (vector.len(), vector.len()),
             SymView::Indexed(m, _) => {
                 let rows = m.nrows();
                 let Some(cols) = m.ncols() else {
@@ -192,6 +231,9 @@ impl<M: SymMat> SymMat for Lower<M> {
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         self.0.verify(x, step)
     }
+    fn may_object(&self) -> bool {
+        self.0.may_object()
+    }
 }
 
 impl<M: SymMat> SymMat for Upper<M> {
@@ -206,6 +248,9 @@ impl<M: SymMat> SymMat for Upper<M> {
     }
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         self.0.verify(x, step)
+    }
+    fn may_object(&self) -> bool {
+        self.0.may_object()
     }
 }
 

@@ -86,6 +86,7 @@ pub mod record;
 pub mod solver;
 pub mod status;
 mod step;
+pub mod subproblem;
 mod termination;
 
 pub use argmin::Outcome;

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | H s = b, H positive definite | [`DenseCholesky`], [`SparseCholesky`]; Gram matrices: [`gram`] |
 //! | H s = b, H indefinite, inertia | [`BunchKaufman`]; sparse and quasi-definite: [`SparseCholesky::ldlt`] |
+//! | (H + λI) s = b for many λ | [`shifted`]; [`Tridiagonal`] at O(n) per λ |
 //! | functions of H | [`SymmetricEigen`] |
-//! | H known by products only | [`cg::TruncatedCg`] |
+//! | H known by products only | [`cg::TruncatedCg`], [`lanczos`] |
 //!
 //! Matrices come in as [`SymView`] and are copied (one triangle) into storage
 //! that each object owns. The first call at one size, and for sparse matrices
@@ -25,9 +26,13 @@ pub mod cg;
 mod cholesky;
 pub mod gram;
 mod indefinite;
+pub mod lanczos;
 mod pattern;
+pub mod shifted;
 mod sparse_cholesky;
 mod spectral;
+mod sym_tridiagonal;
+mod tridiagonal;
 mod view;
 
 pub(crate) use cholesky::Cholesky;
@@ -36,7 +41,11 @@ pub use gram::GramSolve;
 pub use indefinite::BunchKaufman;
 pub use sparse_cholesky::SparseCholesky;
 pub use spectral::SymmetricEigen;
+pub use sym_tridiagonal::SymTridiagonal;
+pub(crate) use sym_tridiagonal::normalize;
+pub use tridiagonal::Tridiagonal;
 pub use view::{DiagonalRange, diagonal_range, finite_check, sym_check, sym_mul};
+pub(crate) use view::{copy_lower, for_each_lower};
 
 /// Degree of parallelism given to every kernel but the dense Cholesky factorization.
 ///

@@ -310,6 +310,8 @@ fn cg_predicts_the_decrease_of_its_model() {
                 let options = CgOptions {
                     relative_tolerance: 1e-10,
                     max_iterations,
+                    step_tolerance: f64::INFINITY,
+                    radius: f64::INFINITY,
                 };
                 let mut products = 0;
                 let Ok(end) = cg.solve::<Infallible>(&b, preconditioner, options, &mut |v, out| {

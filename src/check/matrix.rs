@@ -83,6 +83,10 @@ pub(super) fn symmetric(view: SymView<'_>, n: usize) -> Columns {
             gram.formed(|lower| dense = symmetric(lower, n));
             Stored::Lower
         }
+        SymView::RankOne { weight, vector } => {
+            dense.fill(|i, j| weight * vector[i] * vector[j]);
+            Stored::Both
+        }
     };
     dense.mirror(stored);
     dense

@@ -31,6 +31,9 @@ impl SymMat for Mat<f64> {
     fn sym(&self) -> SymView<'_> {
         SymView::Dense(self.as_ref(), Stored::Both)
     }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 impl RectMat for Mat<f64> {
@@ -46,6 +49,9 @@ impl SymMat for SparseColMat<usize, f64> {
         } else {
             SymView::Indexed(self, Stored::Both)
         }
+    }
+    fn may_object(&self) -> bool {
+        false
     }
 }
 
@@ -74,6 +80,9 @@ impl SymMat for SparseRowMat<usize, f64> {
             SymView::Sparse(m, _) => SymView::Sparse(m, stored.transposed()),
             view => view.stored(stored),
         }
+    }
+    fn may_object(&self) -> bool {
+        false
     }
 }
 

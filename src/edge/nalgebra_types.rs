@@ -28,6 +28,9 @@ where
     fn sym(&self) -> SymView<'_> {
         SymView::Dense(view(self), Stored::Both)
     }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Dim, C: Dim> RectMat for OMatrix<f64, R, C>

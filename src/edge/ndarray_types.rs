@@ -32,6 +32,9 @@ impl SymMat for Array2<f64> {
             None => SymView::Indexed(self, Stored::Both),
         }
     }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 impl RectMat for Array2<f64> {

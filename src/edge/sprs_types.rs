@@ -23,6 +23,9 @@ impl SymMat for CsMat<f64> {
             view => view.stored(stored),
         }
     }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 impl RectMat for CsMat<f64> {

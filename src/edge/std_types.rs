@@ -47,11 +47,17 @@ impl SymMat for f64 {
         let m = MatRef::from_column_major_slice(slice::from_ref(self), 1, 1);
         SymView::Dense(m, Stored::Both)
     }
+    fn may_object(&self) -> bool {
+        false
+    }
 }
 
 impl<const N: usize> SymMat for [[f64; N]; N] {
     fn sym(&self) -> SymView<'_> {
         SymView::Dense(rows(self), Stored::Both)
+    }
+    fn may_object(&self) -> bool {
+        false
     }
 }
 
@@ -82,6 +88,9 @@ impl Entries for Vec<Vec<f64>> {
 impl SymMat for Vec<Vec<f64>> {
     fn sym(&self) -> SymView<'_> {
         SymView::Indexed(self, Stored::Both)
+    }
+    fn may_object(&self) -> bool {
+        false
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! Solves A s = b for symmetric A given by products, that is, minimizes
 //! m(s) = −bᵀs + ½ sᵀAs. If A is not positive definite, the iteration ends at
-//! the first direction p with pᵀAp ≤ 0 and keeps it.
+//! the first direction p with pᵀAp ≤ 0 and keeps it. Within a trust region
+//! ‖s‖ ≤ Δ it ends on the boundary, along p or where the iterates leave.
+//!
+//! Reference: T. Steihaug, "The conjugate gradient method and trust regions in
+//! large scale optimization" (1983); P. L. Toint, "Towards an efficient sparsity
+//! exploiting Newton method for minimization" (1981).
 
 use super::{axpy, dot};
 
@@ -14,8 +19,12 @@ pub type Operator<'a, E> = dyn FnMut(&[f64], &mut [f64]) -> Result<(), E> + 'a;
 pub struct CgOptions {
     /// Stop once ‖b − As‖ ≤ `relative_tolerance`·‖b‖.
     pub relative_tolerance: f64,
+    /// … and ‖b − As‖ ≤ `step_tolerance`·‖s‖; infinite for no such condition.
+    pub step_tolerance: f64,
     /// Most products with A.
     pub max_iterations: usize,
+    /// Δ in ‖s‖ ≤ Δ; infinite for no trust region.
+    pub radius: f64,
 }
 
 /// Why the iteration ended.
@@ -26,6 +35,8 @@ pub enum CgEnd {
     Converged,
     /// pᵀAp ≤ ε‖p‖‖Ap‖ for the direction p kept in [`TruncatedCg::direction`].
     NegativeCurvature,
+    /// ‖s‖ = Δ: the iterates left the trust region, or met pᵀAp ≤ 0.
+    Boundary,
     /// The limit on products was reached.
     MaxIterations,
     /// b or a product with A is not finite; the last finite iterate is kept.
@@ -107,7 +118,10 @@ impl TruncatedCg {
             if !residual_norm.is_finite() || !rz.is_finite() {
                 break CgEnd::NonFinite;
             }
-            if residual_norm <= tolerance || residual_norm == 0.0 {
+            let is_small = residual_norm <= tolerance
+                && (options.step_tolerance == f64::INFINITY
+                    || residual_norm <= options.step_tolerance * norm(&self.s));
+            if is_small || residual_norm == 0.0 {
                 break CgEnd::Converged;
             }
             if iterations == options.max_iterations {
@@ -120,10 +134,20 @@ impl TruncatedCg {
             if !curvature.is_finite() || !image.is_finite() {
                 break CgEnd::NonFinite;
             }
-            if curvature <= f64::EPSILON * norm(&self.p) * image {
+            let is_negative = curvature <= f64::EPSILON * norm(&self.p) * image;
+            if is_negative && options.radius == f64::INFINITY {
                 break CgEnd::NegativeCurvature;
             }
             let step = rz / curvature;
+            if options.radius < f64::INFINITY {
+                let (to_boundary, leaves) = self.boundary(options.radius, step);
+                if is_negative || leaves {
+                    axpy(to_boundary, &self.p, &mut self.s);
+                    axpy(-to_boundary, &self.ap, &mut self.r);
+                    residual_norm = norm(&self.r);
+                    break CgEnd::Boundary;
+                }
+            }
             axpy(step, &self.p, &mut self.s);
             axpy(-step, &self.ap, &mut self.r);
             self.precondition(jacobi);
@@ -140,6 +164,24 @@ impl TruncatedCg {
             residual_norm,
             predicted_decrease: 0.5 * (dot(b, &self.s) + dot(&self.r, &self.s)),
         })
+    }
+
+    /// The positive t with ‖s + tp‖ = Δ, and whether s + `step` p lies outside.
+    fn boundary(&self, radius: f64, step: f64) -> (f64, bool) {
+        let (ss, sp, pp) = (
+            dot(&self.s, &self.s),
+            dot(&self.s, &self.p),
+            dot(&self.p, &self.p),
+        );
+        let inside = ((radius - ss.sqrt()) * (radius + ss.sqrt())).max(0.0);
+        let root = (sp * sp + pp * inside).sqrt();
+        // Free of cancellation for either sign.
+        let t = if sp > 0.0 {
+            inside / (sp + root)
+        } else {
+            (root - sp) / pp
+        };
+        (t, step >= t)
     }
 
     /// The last iterate s.
@@ -181,6 +223,8 @@ mod tests {
     const EXACT: CgOptions = CgOptions {
         relative_tolerance: 1e-12,
         max_iterations: 100,
+        radius: f64::INFINITY,
+        step_tolerance: f64::INFINITY,
     };
 
     fn diagonal(d: &[f64]) -> impl FnMut(&[f64], &mut [f64]) -> Result<(), Infallible> {
@@ -226,6 +270,39 @@ mod tests {
         let Ok(end) = cg.solve(&b, None, EXACT, &mut diagonal(&[0.0, 0.0]));
         assert_eq!((end.end, end.iterations), (CgEnd::NegativeCurvature, 1));
         assert_eq!((cg.solution(), cg.direction()), (&[0.0; 2][..], &b[..]));
+    }
+
+    #[test]
+    fn a_trust_region_ends_the_iteration_on_its_boundary() {
+        let mut cg = TruncatedCg::new();
+        let b = [1.0, 2.0, 4.0, 8.0, 9.0];
+        let mut inside = 0.0;
+        for (d, exponents) in [
+            ([1.0, 1.0, 4.0, 4.0, 9.0], -3..3),
+            ([1.0, -1.0, 4.0, 0.0, 9.0], -3..9),
+        ] {
+            for k in exponents {
+                let radius = 2f64.powi(k);
+                let options = CgOptions { radius, ..EXACT };
+                let Ok(end) = cg.solve(&b, None, options, &mut diagonal(&d));
+                let s = cg.solution();
+                let length = norm(s);
+                assert!(length <= radius * (1.0 + 1e-14), "{length} {radius}");
+                let model: f64 = (0..5).map(|i| b[i] * s[i] - 0.5 * d[i] * s[i] * s[i]).sum();
+                assert!((end.predicted_decrease - model).abs() <= 1e-12 * model);
+                // At least the decrease of the Cauchy point.
+                let (bb, bab) = (dot(&b, &b), (0..5).map(|i| d[i] * b[i] * b[i]).sum::<f64>());
+                let t = (radius / bb.sqrt()).min(if bab > 0.0 { bb / bab } else { f64::INFINITY });
+                assert!(model >= (t * bb - 0.5 * t * t * bab) * (1.0 - 1e-12));
+                match end.end {
+                    CgEnd::Boundary => assert!((length / radius - 1.0).abs() < 1e-14),
+                    CgEnd::Converged => inside += 1.0,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        // ‖s‖ = sqrt(13) < 4 for the positive definite matrix alone.
+        assert_eq!(inside, 1.0);
     }
 
     #[test]

@@ -76,6 +76,18 @@ impl DenseCholesky {
         Ok(())
     }
 
+    /// L, column-major, with zeros above the diagonal; empty if there is no factor.
+    pub fn lower(&self) -> Vec<f64> {
+        if !self.factored {
+            return Vec::new();
+        }
+        let mut lower = self.factor.clone();
+        for (j, column) in lower.chunks_exact_mut(self.n).enumerate() {
+            column[..j].fill(0.0);
+        }
+        lower
+    }
+
     fn resize(&mut self, n: usize) {
         self.factored = false;
         if n != self.n {

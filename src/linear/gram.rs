@@ -81,6 +81,13 @@ impl GramView<'_> {
         }
     }
 
+    /// Cost of forming and factoring H in gradients, by counted flops; at least one.
+    pub(crate) fn relative_cost(&self) -> f64 {
+        let gradient = 4.0 * self.design.entries().max(1) as f64;
+        let work = self.design.gram_work() + (self.dimension() as f64).powi(3) / 3.0;
+        (work / gradient).max(1.0)
+    }
+
     /// Ridge on coordinate j.
     fn ridge(&self, j: usize) -> f64 {
         if j >= self.design.features() {
@@ -129,7 +136,7 @@ impl GramView<'_> {
     }
 
     /// Writes the lower triangle of H.
-    fn form(&self, mut out: MatMut<'_, f64>, scratch: &mut GramScratch) {
+    pub(crate) fn form(&self, mut out: MatMut<'_, f64>, scratch: &mut GramScratch) {
         self.design.gram(self.weight, out.as_mut(), scratch);
         for j in 0..self.dimension() {
             out[(j, j)] += self.ridge(j);

@@ -96,6 +96,16 @@ impl Pattern {
         Ok(())
     }
 
+    /// Visits the own entries (i, j, value) column by column.
+    pub(super) fn for_each(&self, own: &[f64], mut visit: impl FnMut(usize, usize, f64)) {
+        for (j, bounds) in self.col_ptr.windows(2).enumerate() {
+            let values = own.get(bounds[0]..bounds[1]).unwrap_or(&[]);
+            for (&i, &a) in self.row_idx[bounds[0]..bounds[1]].iter().zip(values) {
+                visit(i, j, a);
+            }
+        }
+    }
+
     /// Number of own entries.
     pub(super) fn len(&self) -> usize {
         self.row_idx.len()

@@ -32,6 +32,8 @@ pub struct SparseCholesky {
     is_ldlt: bool,
     pattern: Pattern,
     values: Vec<f64>,
+    /// Values of the matrix of `keep`, which `refactor` shifts.
+    kept: Vec<f64>,
     symbolic: Option<SymbolicCholesky<usize>>,
     factor: Vec<f64>,
     work: Vec<f64>,
@@ -88,15 +90,57 @@ impl SparseCholesky {
         view: SymView<'_>,
         shift: impl Fn(usize) -> f64,
     ) -> Result<(), Breakdown> {
+        self.gather(view)?;
+        self.factor_values(shift)
+    }
+
+    /// Copies the values of a matrix for [`refactor`](Self::refactor), and returns its dimension.
+    pub(super) fn keep(&mut self, view: SymView<'_>) -> Result<usize, Breakdown> {
+        self.kept.clear();
+        self.gather(view)?;
+        self.kept.extend_from_slice(&self.values);
+        dimension(&view)
+    }
+
+    /// Factors the kept matrix plus `shift`·I.
+    pub(super) fn refactor(&mut self, shift: f64) -> Result<(), Breakdown> {
         self.factored = false;
-        let n = dimension(&view)?;
+        if self.kept.len() != self.values.len() {
+            return Err(Breakdown::NotFactored);
+        }
+        self.values.copy_from_slice(&self.kept);
+        self.factor_values(|_| shift)
+    }
+
+    /// Divides each kept H_ij by d_i d_j.
+    pub(super) fn scale_kept(&mut self, d: &[f64]) {
+        // `values` holds the same entries until the next factorization.
+        let (pattern, kept, own) = (&self.pattern, &mut self.kept, &self.values);
+        kept.clear();
+        pattern.for_each(own, |i, j, a| kept.push(a / (d[i] * d[j])));
+    }
+
+    /// Visits the entries (i, j, H_ij) of one triangle of the kept matrix.
+    pub(super) fn for_each_kept(&self, visit: impl FnMut(usize, usize, f64)) {
+        self.pattern.for_each(&self.kept, visit);
+    }
+
+    /// Copies the values of a matrix, after an analysis if its pattern is new.
+    fn gather(&mut self, view: SymView<'_>) -> Result<(), Breakdown> {
+        self.factored = false;
+        dimension(&view)?;
         let SymView::Sparse(matrix, stored) = view else {
             return Err(Breakdown::NotSparse);
         };
         if self.symbolic.is_none() || !self.pattern.is_of(matrix, stored) {
             self.analyze(matrix, stored)?;
         }
-        self.pattern.gather(matrix.val(), &mut self.values)?;
+        self.pattern.gather(matrix.val(), &mut self.values)
+    }
+
+    /// Factors the gathered values with the diagonal of `shift` added.
+    fn factor_values(&mut self, shift: impl Fn(usize) -> f64) -> Result<(), Breakdown> {
+        self.factored = false;
         for (i, &at) in self.pattern.diagonal().iter().enumerate() {
             self.values[at] += shift(i);
             if !self.values[at].is_finite() {
@@ -141,7 +185,7 @@ impl SparseCholesky {
                     },
                 )?;
             self.inertia = Inertia {
-                positive: n,
+                positive: symbolic.nrows(),
                 ..Inertia::default()
             };
         }

@@ -108,6 +108,7 @@ pub fn sym_check(view: SymView<'_>) -> Result<(), Error> {
         SymView::Sparse(m, _) => m.nrows(),
         SymView::Indexed(m, _) => m.nrows(),
         SymView::Gram(m) => m.dimension(),
+        SymView::RankOne { vector, .. } => vector.len(),
     };
     view.check_shape(n)?;
     let mut worst = Worst::default();
@@ -156,7 +157,7 @@ pub(super) fn dimension(view: &SymView<'_>) -> Result<usize, Breakdown> {
 }
 
 /// Writes the lower triangle to column-major `out` of n² entries; what lies above keeps its value.
-pub(super) fn copy_lower(view: SymView<'_>, n: usize, out: &mut [f64]) -> Result<(), Breakdown> {
+pub(crate) fn copy_lower(view: SymView<'_>, n: usize, out: &mut [f64]) -> Result<(), Breakdown> {
     if let SymView::Sparse(..) = view {
         out.fill(0.0);
     }
@@ -201,14 +202,14 @@ fn read_lower(
     let upper = match view {
         SymView::Sparse(m, stored) => sparse_triangle(m, stored) == Stored::Upper,
         SymView::Dense(_, stored) | SymView::Indexed(_, stored) => stored == Stored::Upper,
-        SymView::Gram(_) => false,
+        SymView::Gram(_) | SymView::RankOne { .. } => false,
     };
     let (row, col) = if upper { (j, i) } else { (i, j) };
     Err(Breakdown::NonFinite { row, col })
 }
 
 /// Visits every stored entry of one triangle as (i, j, H_ij) with i >= j.
-fn for_each_lower(view: SymView<'_>, visit: &mut dyn FnMut(usize, usize, f64)) {
+pub(crate) fn for_each_lower(view: SymView<'_>, visit: &mut dyn FnMut(usize, usize, f64)) {
     match view {
         SymView::Dense(m, Stored::Upper) => {
             for j in 0..m.ncols() {
@@ -248,6 +249,13 @@ fn for_each_lower(view: SymView<'_>, visit: &mut dyn FnMut(usize, usize, f64)) {
             }
         }
         SymView::Gram(gram) => gram.formed(|m| for_each_lower(m, visit)),
+        SymView::RankOne { weight, vector } => {
+            for (j, v) in vector.iter().enumerate() {
+                for (i, w) in vector.iter().enumerate().skip(j) {
+                    visit(i, j, weight * w * v);
+                }
+            }
+        }
     }
 }
 
@@ -260,6 +268,7 @@ fn square(view: &SymView<'_>) -> Result<usize, Breakdown> {
             (rows, m.ncols().ok_or(Breakdown::Ragged { rows })?)
         }
         SymView::Gram(m) => (m.dimension(), m.dimension()),
+        SymView::RankOne { vector, .. } => (vector.len(), vector.len()),
     };
     if rows == cols {
         Ok(rows)

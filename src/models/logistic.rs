@@ -450,6 +450,10 @@ impl SymMat for WeightedGram {
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         self.shared.verify(x, step)
     }
+
+    fn may_object(&self) -> bool {
+        self.shared.l2 <= 0.0
+    }
 }
 
 impl CostFunction for LogisticRegression {

@@ -125,6 +125,8 @@ impl Work {
         self.has_factor = false;
         let options = CgOptions {
             relative_tolerance: forcing,
+            step_tolerance: f64::INFINITY,
+            radius: f64::INFINITY,
             max_iterations: CG_LIMIT * at.x.len().max(10),
         };
         let mut shift = 0.0;
@@ -139,7 +141,8 @@ impl Work {
                     return Ok(());
                 }
                 CgEnd::NonFinite => return Err(Failed::NonFinite.into()),
-                CgEnd::NegativeCurvature => {}
+                // Without a radius there is no boundary.
+                CgEnd::NegativeCurvature | CgEnd::Boundary => {}
             }
             if indefinite == Indefinite::Fail {
                 return Err(Failed::NotPositiveDefinite.into());
