@@ -60,6 +60,19 @@ pub enum Error {
         /// Value above the diagonal.
         upper: f64,
     },
+    /// A Hessian with entries outside the structure that was named for it.
+    #[error(
+        "the Hessian has entries outside the named structure: its product with a test \
+         vector is {exact} in row {row}, the structure gives {structured}"
+    )]
+    OutsideStructure {
+        /// The row that differs most; the missing entries may lie in another one.
+        row: usize,
+        /// The exact product with the test vector there.
+        exact: f64,
+        /// What the structured matrix gives.
+        structured: f64,
+    },
     /// A parameter outside its range.
     #[error("{name} = {value}: must be {requirement}")]
     InvalidParameter {

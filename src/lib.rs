@@ -65,6 +65,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod argmin;
+#[cfg(feature = "num-dual")]
+pub mod autodiff;
 pub mod check;
 pub mod data;
 pub mod difference;
@@ -90,6 +92,8 @@ pub mod subproblem;
 mod termination;
 
 pub use argmin::Outcome;
+#[cfg(feature = "num-dual")]
+pub use autodiff::AutoDiff;
 pub use data::Dataset;
 pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;

@@ -11,6 +11,8 @@
 //! | [`Rosenbrock`] | Σ 100(xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)² | a curved valley, not convex |
 //! | [`LogSumExp`] | μ log Σ exp((aᵢᵀx − bᵢ)/μ) | nearly singular Hessians |
 //! | [`Polytope`] | Σ (aᵢᵀx − bᵢ)₊ᵖ | a minimum that is a whole set |
+//! | [`NormPower`] | ‖u(x)‖ᴾ/P | approximate Hessians: Gauss-Newton and rank one |
+//! | [`Mgh`] | Σ rᵢ(x)² | the 35 problems of Moré, Garbow and Hillstrom |
 //!
 //! [`Scaled`], [`Affine`] and [`Offset`] wrap any problem with `Vec<f64>` points,
 //! the models included, to test invariances.
@@ -27,15 +29,19 @@
 use faer::Mat;
 
 mod chain;
+mod mgh;
+mod norm_power;
 mod power;
 mod residual;
 mod rosenbrock;
 mod transform;
 
 pub use chain::Chain;
+pub use mgh::{Mgh, MghProblem, Optimum};
+pub use norm_power::NormPower;
 pub use power::{Power, Softplus};
 pub use residual::{LogSumExp, Polytope};
-pub use rosenbrock::Rosenbrock;
+pub use rosenbrock::{Rosenbrock, SparseRosenbrock};
 pub use transform::{Affine, Offset, Scaled};
 
 /// A function with its derivatives; `argmin_traits` hands it to argmin.
@@ -153,6 +159,95 @@ mod tests {
     }
 
     #[test]
+    fn powers_of_norms_have_three_hessians() {
+        let offsets: Vec<f64> = (0..7).map(|i| (i as f64).cos()).collect();
+        for p in [2.0, 3.0, 4.0, 5.0] {
+            let problems = [
+                NormPower::chebyshev(4, p).unwrap(),
+                NormPower::rosenbrock(4, p).unwrap(),
+                NormPower::affine(spread(7, 4), offsets.clone(), p).unwrap(),
+            ];
+            for problem in problems {
+                let x = vec![0.3, -0.7, 1.1, 0.4];
+                for x in [&x, &problem.start()] {
+                    let check = check::derivatives(&problem, x).unwrap();
+                    assert!(check.is_ok(), "{check}");
+                }
+                // The exact Hessian of the power of the linearized residuals.
+                let (u, terms) = (problem.residuals(&x).unwrap(), problem.clone());
+                let jacobian = Mat::from_fn(u.len(), 4, |i, j| {
+                    let at = |step: f64| {
+                        let mut x = x.clone();
+                        x[j] += step;
+                        terms.residuals(&x).unwrap()[i]
+                    };
+                    // Exact up to rounding for polynomials of degree 2.
+                    at(0.5) - at(-0.5)
+                });
+                let offsets = (0..u.len()).map(|i| {
+                    let terms = x.iter().enumerate().map(|(j, x)| jacobian[(i, j)] * x);
+                    terms.sum::<f64>() - u[i]
+                });
+                let linear = NormPower::affine(jacobian.clone(), offsets.collect(), p).unwrap();
+                let approximate = problem.clone().gauss_newton().hessian(&x).unwrap();
+                let scale = approximate.norm_max();
+                let difference = linear.hessian(&x).unwrap() - &approximate;
+                assert!(difference.norm_max() <= 1e-13 * scale);
+                let (a, v) = problem.rank_one(&x).unwrap();
+                let fisher = problem.clone().fisher().hessian(&x).unwrap();
+                for i in 0..4 {
+                    for j in 0..4 {
+                        assert_eq!(fisher[(i, j)], a * (v[i] * v[j]));
+                    }
+                }
+                if let Some(best) = problem.minimizer() {
+                    assert_eq!(problem.cost(&best).unwrap(), 0.0);
+                    let h = problem.hessian(&best).unwrap();
+                    assert!(h.norm_max().is_finite() && (h.norm_max() > 0.0) == (p == 2.0));
+                    assert_eq!(problem.rank_one(&best).unwrap().1, [0.0; 4]);
+                }
+                assert!(problem.rank_one(&[0.0; 5]).is_err());
+                assert!(problem.hessian(&vec![0.0; 5]).is_err());
+            }
+        }
+        let (valley, power) = (
+            Rosenbrock::new(4).unwrap(),
+            NormPower::rosenbrock(4, 2.0).unwrap(),
+        );
+        let (f, half) = (valley.cost(&valley.start()), power.cost(&power.start()));
+        assert!((f.unwrap() - 2.0 * half.unwrap()).abs() < 1e-10);
+    }
+
+    #[test]
+    fn gauss_newton_of_the_smooth_maximum_drops_the_gradient() {
+        let soft = LogSumExp::new(&spread(9, 4), &[0.3; 9], 0.4).unwrap();
+        let x = vec![0.3, -0.2, 0.1, 0.9];
+        let (exact, g) = (soft.hessian(&x).unwrap(), soft.gradient(&x).unwrap());
+        let approximate = soft.gauss_newton().hessian(&x).unwrap();
+        for i in 0..4 {
+            for j in 0..4 {
+                let dropped = approximate[(i, j)] - exact[(i, j)];
+                assert!((dropped - g[i] * g[j] / 0.4).abs() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn the_sparse_valley_is_the_dense_one() {
+        for n in [2, 3, 8] {
+            let valley = Rosenbrock::new(n).unwrap();
+            let sparse = valley.sparse();
+            let x: Vec<f64> = (0..n).map(|i| (i as f64).cos()).collect();
+            assert_eq!(sparse.cost(&x).unwrap(), valley.cost(&x).unwrap());
+            assert_eq!(sparse.gradient(&x).unwrap(), valley.gradient(&x).unwrap());
+            let h = sparse.hessian(&x).unwrap();
+            assert_eq!(h.to_dense(), valley.hessian(&x).unwrap());
+            assert_eq!(h.val().len(), 3 * n - 2);
+            assert!(sparse.hessian(&vec![0.0; n + 1]).is_err());
+        }
+    }
+
+    #[test]
     fn wrappers_transform_derivatives_and_optima() {
         let chain = Chain::new(3, 3.0, 1.0).unwrap();
         let (best, f) = (chain.minimizer(), chain.minimum());
@@ -203,6 +298,11 @@ mod tests {
         assert!(Chain::new(2, 1.0, 0.0).is_err());
         assert!(Chain::new(2, 3.0, -1.0).is_err());
         assert!(Rosenbrock::new(1).is_err());
+        assert!(NormPower::chebyshev(0, 4.0).is_err());
+        assert!(NormPower::chebyshev(3, 1.0).is_err());
+        assert!(NormPower::rosenbrock(1, 4.0).is_err());
+        assert!(NormPower::affine(spread(3, 2), vec![0.0; 2], 4.0).is_err());
+        assert!(NormPower::affine(spread(3, 0), vec![0.0; 3], 4.0).is_err());
         assert!(LogSumExp::new(&spread(3, 2), &[0.0; 2], 1.0).is_err());
         assert!(LogSumExp::new(&spread(3, 2), &[0.0; 3], 0.0).is_err());
         assert!(LogSumExp::new(&spread(0, 2), &[], 1.0).is_err());

@@ -8,12 +8,15 @@ use faer::Mat;
 /// f(x) = μ log Σ exp((aᵢᵀx − bᵢ)/μ), a smooth maximum, shifted so that its
 /// minimizer is 0.
 ///
-/// The shift subtracts ∇f(0) from every row. The Hessian loses rank as μ → 0.
+/// The shift subtracts ∇f(0) from every row. The Hessian (1/μ)(Aᵀdiag(π)A − ggᵀ), with
+/// the weights π of the terms and the gradient g = Aᵀπ, loses rank as μ → 0;
+/// [`gauss_newton`](LogSumExp::gauss_newton) drops ggᵀ.
 #[derive(Debug, Clone)]
 pub struct LogSumExp {
     rows: Mat<f64>,
     offsets: Vec<f64>,
     mu: f64,
+    gauss_newton: bool,
 }
 
 impl LogSumExp {
@@ -35,10 +38,20 @@ impl LogSumExp {
             rows: rows.clone(),
             offsets: offsets.to_vec(),
             mu,
+            gauss_newton: false,
         };
         let g = problem.slope(&problem.minimizer());
         problem.rows = Mat::from_fn(rows.nrows(), rows.ncols(), |i, j| rows[(i, j)] - g[j]);
         Ok(problem)
+    }
+
+    /// The same problem with the weighted Gauss-Newton Hessian (1/μ)Aᵀdiag(π)A, which
+    /// is exact at the minimizer.
+    pub fn gauss_newton(self) -> Self {
+        LogSumExp {
+            gauss_newton: true,
+            ..self
+        }
     }
 
     /// All ones.
@@ -78,13 +91,16 @@ impl Analytic for LogSumExp {
         combine(&self.rows, &self.softmax(x).0)
     }
     fn curvature(&self, x: &[f64]) -> Mat<f64> {
-        // Centered rows keep the covariance positive semidefinite.
         let p = self.softmax(x).0;
+        let weights: Vec<f64> = p.iter().map(|p| p / self.mu).collect();
+        if self.gauss_newton {
+            return gram(&self.rows, &weights);
+        }
+        // Centered rows keep the covariance positive semidefinite.
         let mean = combine(&self.rows, &p);
         let centered = Mat::from_fn(self.rows.nrows(), self.rows.ncols(), |i, j| {
             self.rows[(i, j)] - mean[j]
         });
-        let weights: Vec<f64> = p.iter().map(|p| p / self.mu).collect();
         gram(&centered, &weights)
     }
 }
