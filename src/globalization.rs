@@ -4,12 +4,17 @@
 //! looks at f, the gradient or its local dual norm there, each evaluated when
 //! first asked for. A trial that is not finite is rejected, never data.
 
+use crate::lazy::Phase;
 use crate::oracle::{Counted, Oracle};
-use crate::parallel::norm;
+use crate::parallel::{dot, norm};
 use crate::status::Failed;
-use crate::step::{Direction, Fault, Iterate};
+use crate::step::{Direction, Fault, Iterate, Proposal};
 
+pub(crate) mod cubic;
 pub(crate) mod damping;
+pub(crate) mod floor;
+pub(crate) mod gradient;
+pub(crate) mod trust_region;
 
 /// Most trials in one iteration.
 pub(crate) const MAX_TRIALS: u64 = 60;
@@ -27,8 +32,6 @@ pub enum Outcome {
 
 /// Judges trials.
 pub trait Globalization {
-    /// Name of the method it makes.
-    fn name(&self) -> &'static str;
     /// Checks the user's options.
     fn check(&self) -> Result<(), crate::Error>;
     /// Forgets what earlier runs taught.
@@ -45,6 +48,7 @@ pub struct Trial {
     pub(crate) step: Vec<f64>,
     pub(crate) point: Iterate,
     pub(crate) control: f64,
+    pub(crate) proposal: Proposal,
     has_value: bool,
     has_gradient: bool,
 }
@@ -61,29 +65,46 @@ impl Trial {
 pub struct Probe<'a> {
     pub(crate) oracle: Counted<'a>,
     pub(crate) direction: &'a mut dyn Direction,
+    pub(crate) phase: &'a mut Phase,
     pub(crate) at: &'a Iterate,
     pub(crate) trial: &'a mut Trial,
     /// Rounding noise of f.
     pub(crate) noise: f64,
+    pub(crate) forcing: f64,
     pub(crate) trials: u64,
 }
 
 impl Probe<'_> {
-    /// Sets the trial x + p(control).
-    pub(crate) fn step(&mut self, control: f64) -> Result<(), Fault> {
+    /// Sets the trial x + s(control); [`None`] if the model has no such step.
+    pub(crate) fn step(&mut self, control: f64) -> Result<Option<Proposal>, Fault> {
         if self.trials >= MAX_TRIALS {
             return Err(Failed::SearchFailed.into());
         }
         self.trials += 1;
-        self.direction.step(control, &mut self.trial.step);
-        let trial = &mut *self.trial;
-        for ((y, x), p) in trial.point.x.iter_mut().zip(&self.at.x).zip(&trial.step) {
-            *y = x + p;
-        }
-        trial.control = control;
+        let (at, trial) = (self.at, &mut *self.trial);
+        let proposal = self
+            .direction
+            .step(&mut self.oracle, at, control, &mut trial.step)?;
         trial.has_value = false;
         trial.has_gradient = false;
-        Ok(())
+        trial.control = control;
+        trial.proposal = proposal.unwrap_or_default();
+        if proposal.is_some() {
+            for ((y, x), p) in trial.point.x.iter_mut().zip(&at.x).zip(&trial.step) {
+                *y = x + p;
+            }
+        }
+        Ok(proposal)
+    }
+
+    /// Evaluates the Hessian at the current point in place of a stale one.
+    pub(crate) fn refresh(&mut self) -> Result<(), Fault> {
+        self.oracle.refresh(&self.at.x)?;
+        self.phase.begin(&self.at.x, &self.oracle);
+        self.direction
+            .load(&mut self.oracle, self.at.x.len(), false)?;
+        self.direction
+            .prepare(&mut self.oracle, self.at, self.forcing)
     }
 
     /// f at the trial.
@@ -118,6 +139,25 @@ impl Probe<'_> {
     /// Whether f and the gradient at the trial are finite.
     pub(crate) fn is_finite(&mut self) -> Result<bool, Fault> {
         Ok(self.slope()?.is_finite() && self.value()?.is_finite())
+    }
+
+    /// −Gᵀs at the trial.
+    pub(crate) fn descent(&mut self) -> Result<f64, Fault> {
+        self.slope()?;
+        Ok(-dot(&self.trial.point.g, &self.trial.step))
+    }
+
+    /// Norm of the gradient at the trial, dual to the metric of the method.
+    pub(crate) fn dual_norm(&mut self) -> Result<f64, Fault> {
+        self.slope()?;
+        Ok(self.direction.dual_norm(&self.trial.point.g))
+    }
+
+    /// The decrease that the model predicts without regularization.
+    pub(crate) fn unrestricted(&mut self) -> Result<f64, Fault> {
+        let control = self.trial.control;
+        self.direction
+            .unrestricted(&mut self.oracle, self.at, control)
     }
 
     /// Gᵀn at the trial.

@@ -38,13 +38,23 @@
 //!
 //! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
 //! [`edge`] for the types. [`check`] compares derivatives with differences,
-//! [`difference`] makes them where only values are known.
+//! [`difference`] makes them where only values are known, and `AutoDiff` (feature
+//! `num-dual`) where the function is written generically, exactly.
 //!
 //! # Methods
 //!
 //! | solver | for | cost per iteration |
 //! |---|---|---|
 //! | [`DampedNewton`] | convex f with a Hessian that can be factored, or products | 1 Hessian, 1 factorization, 1 to 2 gradients |
+//! | [`LazyCubicNewton`] | any f whose Hessian is dear | a part of a Hessian, 1 gradient |
+//! | [`LazyRegularizedNewton`] | convex f whose Hessian is dear | a part of a Hessian, 1 to 2 gradients |
+//! | [`TrustRegionNewton`] | any f; matrix-free by conjugate gradients | 1 Hessian, 1 to 5 factorizations, 1 gradient |
+//! | [`CubicNewton`] | any f; matrix-free in a Krylov space | 1 Hessian, 2 to 5 factorizations, 1 gradient |
+//! | [`GradientRegularizedNewton`] | convex f, Hessian semidefinite | 1 Hessian, 1 to 2 factorizations and gradients |
+//! | [`GradientNormalizedNewton`] | approximate Hessians, a metric | 1 to 2 factorizations and gradients |
+//!
+//! With exact derivatives start with [`DampedNewton`] if f is convex and with
+//! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.
 //!
 //! # Outcomes
 //!
@@ -57,7 +67,8 @@
 //!
 //! Default: `nalgebra`, `sprs`, `rayon`, `libsvm`. Optional: `ndarray` (arrays as
 //! parameters and matrices), `serde` (checkpoints), `progress` and `plot`
-//! (observers), `problems` (test problems).
+//! (observers), `num-dual` (exact derivatives by dual numbers), `problems` (test
+//! problems; implies `num-dual`).
 //!
 //! Results do not depend on the number of threads.
 
@@ -73,6 +84,7 @@ pub mod difference;
 pub mod edge;
 pub mod error;
 mod globalization;
+mod lazy;
 #[cfg(feature = "libsvm")]
 pub mod libsvm;
 pub mod linear;
@@ -97,8 +109,14 @@ pub use autodiff::AutoDiff;
 pub use data::Dataset;
 pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;
+pub use lazy::Refresh;
 pub use linear::GramSolve;
+pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
+pub use method::regularized::{
+    GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
+};
+pub use method::trust_region::TrustRegionNewton;
 pub use models::LogisticRegression;
 pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};

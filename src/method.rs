@@ -4,9 +4,14 @@ use crate::error::Error;
 use crate::oracle::{Abort, Oracle};
 use crate::record::{IterationRecord, Report};
 use crate::status::Status;
+pub use course::Course;
 
+pub(crate) mod course;
+pub mod cubic;
 pub mod damped_newton;
 pub(crate) mod newton_type;
+pub mod regularized;
+pub mod trust_region;
 
 /// An iterative method on slices; object safe, compiled once.
 pub trait Method {
@@ -18,22 +23,43 @@ pub trait Method {
     fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort>;
     /// One accepted step, or the end of the run.
     fn step(&mut self, oracle: &mut dyn Oracle) -> Result<(), Abort>;
+    /// What is kept of the run.
+    fn course(&self) -> &Course;
+    /// What is kept of the run.
+    fn course_mut(&mut self) -> &mut Course;
+
     /// The accepted point.
-    fn x(&self) -> &[f64];
+    fn x(&self) -> &[f64] {
+        &self.course().at.x
+    }
     /// f there.
-    fn f(&self) -> f64;
+    fn f(&self) -> f64 {
+        self.course().at.f
+    }
     /// The gradient there.
-    fn g(&self) -> &[f64];
+    fn g(&self) -> &[f64] {
+        &self.course().at.g
+    }
     /// The point to return: the accepted one of a converged run, else the one with the least f.
-    fn best(&self) -> (&[f64], f64);
+    fn best(&self) -> (&[f64], f64) {
+        self.course().best()
+    }
     /// How the run stands.
-    fn status(&self) -> Status;
+    fn status(&self) -> Status {
+        self.course().status
+    }
     /// Ends the run from outside.
-    fn set_status(&mut self, status: Status);
+    fn set_status(&mut self, status: Status) {
+        self.course_mut().status = status;
+    }
     /// Totals.
-    fn report(&self) -> &Report;
+    fn report(&self) -> &Report {
+        &self.course().report
+    }
     /// The last iteration; its time is filled in by the caller.
-    fn record(&self) -> IterationRecord;
+    fn record(&self) -> IterationRecord {
+        self.course().record()
+    }
 }
 
 #[cfg(test)]
@@ -53,12 +79,8 @@ mod tests {
     /// Newton with the running mean of all Hessians, kept as state.
     #[derive(Clone, Default)]
     struct Averaged {
-        x: Vec<f64>,
-        f: f64,
-        g: Vec<f64>,
+        course: Course,
         mean: Vec<f64>,
-        status: Status,
-        report: Report,
     }
 
     impl Method for Averaged {
@@ -69,23 +91,17 @@ mod tests {
             Ok(())
         }
         fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort> {
-            let n = x0.len();
-            (self.x, self.g) = (x0.to_vec(), vec![0.0; n]);
-            self.mean = vec![0.0; n * n];
-            let mut oracle = Counted {
-                inner: oracle,
-                report: &mut self.report,
-            };
-            self.f = oracle.value_gradient(&self.x, &mut self.g)?;
+            self.mean = vec![0.0; x0.len() * x0.len()];
+            self.course.start(x0, oracle)?;
             Ok(())
         }
         fn step(&mut self, oracle: &mut dyn Oracle) -> Result<(), Abort> {
-            let n = self.x.len();
+            let n = self.course.at.x.len();
             let mut oracle = Counted {
                 inner: oracle,
-                report: &mut self.report,
+                report: &mut self.course.report,
             };
-            oracle.refresh(&self.x)?;
+            oracle.refresh(&self.course.at.x)?;
             let weight = 1.0 / oracle.report.hessians as f64;
             let Curvature::Matrix(view) = oracle.curvature() else {
                 return Ok(());
@@ -95,7 +111,7 @@ mod tests {
                 unit.fill(0.0);
                 unit[j] = 1.0;
                 if sym_mul(view, &unit, &mut column).is_err() {
-                    self.status = Status::Failed(Failed::Breakdown);
+                    self.course.status = Status::Failed(Failed::Breakdown);
                     return Ok(());
                 }
                 for (mean, h) in self.mean[j * n..].iter_mut().zip(&column) {
@@ -112,49 +128,26 @@ mod tests {
                         }
                     }
                 })
-                .and_then(|()| factor.solve_in_place(&mut self.g));
+                .and_then(|()| factor.solve_in_place(&mut self.course.at.g));
             if solved.is_err() {
-                self.status = Status::Failed(Failed::NotPositiveDefinite);
+                self.course.status = Status::Failed(Failed::NotPositiveDefinite);
                 return Ok(());
             }
-            for (x, p) in self.x.iter_mut().zip(&self.g) {
+            for (x, p) in self.course.at.x.iter_mut().zip(&self.course.at.g) {
                 *x -= p;
             }
-            self.f = oracle.value_gradient(&self.x, &mut self.g)?;
-            self.report.iterations += 1;
-            if norm(&self.g) <= 1e-10 {
-                self.status = Status::Converged(Converged::GradientTolerance);
+            self.course.at.f = oracle.value_gradient(&self.course.at.x, &mut self.course.at.g)?;
+            self.course.report.iterations += 1;
+            if norm(&self.course.at.g) <= 1e-10 {
+                self.course.status = Status::Converged(Converged::GradientTolerance);
             }
             Ok(())
         }
-        fn x(&self) -> &[f64] {
-            &self.x
+        fn course(&self) -> &Course {
+            &self.course
         }
-        fn f(&self) -> f64 {
-            self.f
-        }
-        fn g(&self) -> &[f64] {
-            &self.g
-        }
-        fn best(&self) -> (&[f64], f64) {
-            (&self.x, self.f)
-        }
-        fn status(&self) -> Status {
-            self.status
-        }
-        fn set_status(&mut self, status: Status) {
-            self.status = status;
-        }
-        fn report(&self) -> &Report {
-            &self.report
-        }
-        fn record(&self) -> IterationRecord {
-            IterationRecord {
-                iteration: self.report.iterations,
-                f: self.f,
-                gradient_norm: norm(&self.g),
-                ..IterationRecord::default()
-            }
+        fn course_mut(&mut self) -> &mut Course {
+            &mut self.course
         }
     }
 

@@ -49,6 +49,8 @@ pub trait Oracle {
     fn gradient_scale(&self) -> Option<f64>;
     /// Asks the problem whether x, reached by `step`, can be near a minimizer.
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed>;
+    /// Whether the problem may ever object in [`verify`](Oracle::verify).
+    fn may_object(&self) -> bool;
     /// Checks that the kept matrix is symmetric.
     fn validate(&mut self) -> Result<(), Abort>;
     /// Keeps an error of ours as if the problem had returned it.
@@ -64,6 +66,11 @@ pub struct Products;
 /// Value, gradient and Hessian come from [`Fused`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OnePass;
+
+/// Sources of curvature that give a matrix.
+pub trait ByMatrix {}
+impl ByMatrix for Explicit {}
+impl ByMatrix for OnePass {}
 
 /// A twice differentiable problem whose second derivatives come from the source `C`.
 ///
@@ -103,6 +110,10 @@ pub trait Smooth<C> {
     fn gradient_scale(&self, kept: &Self::Kept) -> Option<f64>;
     /// See [`SymMat::verify`].
     fn verify(&self, kept: &Self::Kept, x: &[f64], step: &[f64]) -> Result<(), Failed>;
+    /// See [`SymMat::may_object`].
+    fn may_object(_kept: &Self::Kept) -> bool {
+        true
+    }
 }
 
 const NO_PRODUCTS: &str = "this source of curvature gives a matrix, not products";
@@ -141,6 +152,9 @@ where
     }
     fn verify(&self, kept: &H, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         kept.verify(x, step)
+    }
+    fn may_object(kept: &H) -> bool {
+        kept.may_object()
     }
 }
 
@@ -218,6 +232,9 @@ where
     }
     fn verify(&self, kept: &O::Hessian, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         kept.verify(x, step)
+    }
+    fn may_object(kept: &O::Hessian) -> bool {
+        kept.may_object()
     }
 }
 
@@ -366,6 +383,9 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
             None => Ok(()),
         }
     }
+    fn may_object(&self) -> bool {
+        self.kept().is_none_or(O::may_object)
+    }
     fn validate(&mut self) -> Result<(), Abort> {
         let Some(Curvature::Matrix(view)) = self.kept().map(O::view) else {
             return Ok(());
@@ -425,6 +445,9 @@ impl Oracle for Counted<'_> {
     }
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
         self.inner.verify(x, step)
+    }
+    fn may_object(&self) -> bool {
+        self.inner.may_object()
     }
     fn validate(&mut self) -> Result<(), Abort> {
         self.inner.validate()

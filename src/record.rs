@@ -57,6 +57,8 @@ pub struct Report {
     pub gradients: u64,
     /// Evaluations of the Hessian.
     pub hessians: u64,
+    /// Hessians evaluated again after a resumption, at the anchor of a lazy method; not in `hessians`.
+    pub rebuilt: u64,
     /// Hessian-vector products.
     pub hessian_products: u64,
     /// Factorizations, failed attempts included.

@@ -4,9 +4,10 @@ use crate::edge::VecLike;
 use crate::error::Error;
 use crate::method::Method;
 use crate::method::newton_type::NewtonType;
-use crate::oracle::{HostOracle, Smooth};
+use crate::oracle::{ByMatrix, HostOracle, Smooth};
 use crate::record::{IterationRecord, Report};
 use crate::status::{Status, Stopped};
+use crate::step::model::ModelStep;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -93,63 +94,64 @@ impl<M: Method, C> Raphson<M, C> {
     }
 }
 
-impl<D, G, C> Raphson<NewtonType<D, G>, C> {
+impl<M: Method, C> Raphson<M, C> {
     /// Converged if ‖g‖ ≤ `tol` · scale, where the scale is ‖g(x0)‖ or what the
     /// model gives. Default 10⁻⁸, free of units; 0 switches the test off, but a
     /// gradient of exactly zero always ends the run.
     pub fn gradient_tol(mut self, tol: f64) -> Self {
-        self.method.tolerances.gradient = tol;
+        self.method.course_mut().tolerances.gradient = tol;
         self
     }
 
     /// Converged if ‖g‖ ≤ `tol`, in the units of g. Default 0: off. The weaker of the two holds.
     pub fn gradient_tol_abs(mut self, tol: f64) -> Self {
-        self.method.tolerances.gradient_absolute = tol;
+        self.method.course_mut().tolerances.gradient_absolute = tol;
         self
     }
 
     /// Converged if λ²/2 ≤ `tol` · |f|, λ the Newton decrement: an affine-invariant
     /// estimate of f − f*. Default 0: off.
     pub fn decrement_tol(mut self, tol: f64) -> Self {
-        self.method.tolerances.decrement = tol;
+        self.method.course_mut().tolerances.decrement = tol;
         self
     }
 
     /// Converged if ‖g‖²/(2μ) ≤ `tol` · |f|, which proves f − f* ≤ `tol` · |f| for an
     /// f that is `strong_convexity`-strongly convex (μ). Default 0: off.
     pub fn gap_tol(mut self, tol: f64, strong_convexity: f64) -> Self {
-        self.method.tolerances.gap = tol;
-        self.method.tolerances.convexity = strong_convexity;
+        let tolerances = &mut self.method.course_mut().tolerances;
+        tolerances.gap = tol;
+        tolerances.convexity = strong_convexity;
         self
     }
 
     /// Converged if an accepted step has ‖p‖ ≤ `tol` (`tol` + ‖x‖). Default 0: off.
     pub fn step_tol(mut self, tol: f64) -> Self {
-        self.method.tolerances.step = tol;
+        self.method.course_mut().tolerances.step = tol;
         self
     }
 
     /// Converged if an accepted step changes f by at most `tol`. Default 0: off.
     pub fn cost_tol(mut self, tol: f64) -> Self {
-        self.method.tolerances.cost = tol;
+        self.method.course_mut().tolerances.cost = tol;
         self
     }
 
     /// All tolerances that are set must hold at once, instead of any. Default: false.
     pub fn require_all(mut self, all: bool) -> Self {
-        self.method.tolerances.all = all;
+        self.method.course_mut().tolerances.all = all;
         self
     }
 
     /// Relative rounding noise of f. Default 16 ε; larger for long naive sums.
     pub fn f_noise(mut self, relative: f64) -> Self {
-        self.method.tolerances.noise = relative;
+        self.method.course_mut().tolerances.noise = relative;
         self
     }
 
     /// An f at or below this ends the run as `Failed(Unbounded)`. Default: none.
     pub fn lower_bound(mut self, f: f64) -> Self {
-        self.method.tolerances.lower_bound = Some(f);
+        self.method.course_mut().tolerances.lower_bound = Some(f);
         self
     }
 
@@ -157,7 +159,19 @@ impl<D, G, C> Raphson<NewtonType<D, G>, C> {
     /// length, such as a linear one, wants a limit or a
     /// [`lower_bound`](Raphson::lower_bound). argmin's own limit holds as well.
     pub fn max_iters(mut self, limit: u64) -> Self {
-        self.method.max_iters = limit;
+        self.method.course_mut().max_iters = limit;
+        self
+    }
+}
+
+impl<G, T, C: ByMatrix> Raphson<NewtonType<ModelStep, G, T>, C> {
+    /// A test of convergence counts only where no eigenvalue of the Hessian is below −10⁻⁸
+    /// times its scale, as `Converged(SecondOrder)`. Elsewhere cubic and trust-region solvers
+    /// go on along negative curvature; the gradient-regularized ones, which are made for
+    /// semidefinite matrices, fail. Costs one Hessian and one factorization at the end.
+    /// Default: false.
+    pub fn second_order(mut self, required: bool) -> Self {
+        self.method.second_order = required;
         self
     }
 }

@@ -4,9 +4,13 @@
 //! factorization, and then tried many times at the price of a few vector
 //! operations.
 
+use crate::error::Error;
 use crate::oracle::{Abort, Counted};
+use crate::parallel::norm;
 use crate::status::Failed;
 
+pub(crate) mod metric;
+pub(crate) mod model;
 pub(crate) mod newton;
 
 /// Why a step or a search could not go on.
@@ -41,23 +45,95 @@ pub struct Iterate {
     pub(crate) slope: f64,
 }
 
-/// Proposes steps from the curvature that the oracle keeps.
+/// A step that the model offers for one value of the control.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proposal {
+    /// Decrease of f that the model without its regularization predicts.
+    pub(crate) predicted: f64,
+    /// ‖s‖, in the metric of the method.
+    pub(crate) length: f64,
+    /// λ in (H + λI)s = −g; zero for a step along the Newton direction.
+    pub(crate) multiplier: f64,
+}
+
+/// Proposes steps from the curvature.
 pub trait Direction {
-    /// Factors. `forcing` bounds the relative residual where the solve is iterative.
+    /// Takes over the curvature of a problem of `dimension` variables that the oracle has just
+    /// evaluated; `again` if a resumed run needs the one it was using.
+    fn load(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        dimension: usize,
+        again: bool,
+    ) -> Result<(), Fault>;
+    /// Makes ready for steps from `at`. `forcing` bounds the relative residual where the
+    /// solve is iterative.
     fn prepare(
         &mut self,
         oracle: &mut Counted<'_>,
         at: &Iterate,
         forcing: f64,
     ) -> Result<(), Fault>;
-    /// Writes the step for one value of the control to `out`.
-    fn step(&mut self, control: f64, out: &mut [f64]);
-    /// Newton decrement sqrt(gᵀH⁻¹g).
-    fn decrement(&self) -> f64;
+    /// Writes the step for one value of the control; [`None`] if there is none, which is a
+    /// rejected trial.
+    fn step(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        at: &Iterate,
+        control: f64,
+        out: &mut [f64],
+    ) -> Result<Option<Proposal>, Fault>;
+
+    /// The decrease of f that the model predicts without regularization, given the control of
+    /// a trial; infinite if the model has no minimum.
+    fn unrestricted(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        at: &Iterate,
+        control: f64,
+    ) -> Result<f64, Fault>;
+
+    /// Checks the user's options.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Says that each curvature will serve ten steps and more.
+    fn expect_reuse(&mut self, _is_long: bool) {}
+    /// Whether the curvature serves for steps from later points.
+    fn is_reusable(&self) -> bool {
+        false
+    }
+    /// Newton decrement sqrt(gᵀH⁻¹g), if the method computes it.
+    fn decrement(&self) -> Option<f64> {
+        None
+    }
+    /// Whether [`decrement`](Direction::decrement) is ever to be had.
+    fn has_decrement(&self) -> bool {
+        false
+    }
     /// Gᵀn, with n the full Newton direction (the step is −n).
-    fn along(&self, gradient: &[f64]) -> f64;
+    fn along(&self, _gradient: &[f64]) -> f64 {
+        f64::NAN
+    }
     /// vᵀH⁻¹v from the factor; [`None`] if there is no factor.
-    fn inverse_norm_squared(&mut self, oracle: &mut Counted<'_>, v: &[f64]) -> Option<f64>;
+    fn inverse_norm_squared(&mut self, _oracle: &mut Counted<'_>, _v: &[f64]) -> Option<f64> {
+        None
+    }
     /// Whether [`inverse_norm_squared`](Direction::inverse_norm_squared) is to be had.
-    fn has_factor(&self) -> bool;
+    fn has_factor(&self) -> bool {
+        false
+    }
+    /// Norm of a gradient, dual to the metric of the method.
+    fn dual_norm(&mut self, gradient: &[f64]) -> f64 {
+        norm(gradient)
+    }
+    /// Scale of the curvature at `at`: |gᵀHg|/‖g‖², or if that is zero ‖H‖_F/√d, or
+    /// if that is zero too ‖g‖.
+    fn curvature_scale(&mut self, _oracle: &mut Counted<'_>, at: &Iterate) -> Result<f64, Fault> {
+        Ok(at.slope)
+    }
+    /// Whether no eigenvalue of the curvature is below −10⁻⁸ times its scale.
+    fn is_convex(&mut self, _oracle: &mut Counted<'_>) -> Result<bool, Fault> {
+        Ok(true)
+    }
 }

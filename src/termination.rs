@@ -10,7 +10,7 @@ use crate::step::Iterate;
 /// Tolerances of the deterministic solvers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Tolerances {
+pub struct Tolerances {
     /// ‖g‖ ≤ max(absolute, relative · scale).
     pub(crate) gradient: f64,
     pub(crate) gradient_absolute: f64,

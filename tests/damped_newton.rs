@@ -1,10 +1,17 @@
 //! Damped Newton against reference counts, known rates and the identities of the method.
 #![cfg(all(feature = "problems", feature = "libsvm"))]
 
+#[path = "common/data.rs"]
+mod data;
+#[path = "common/problem.rs"]
+mod problem;
+
 use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, IterState, KV, State};
+use data::{FEATURES, breast_cancer};
 use faer::prelude::Solve;
 use faer::{Col, Mat, Side};
+use problem::{barrier, dense, distance, length};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use raphson::edge::SymMat;
@@ -15,33 +22,9 @@ use raphson::problems::{
 };
 use raphson::{
     Converged, DampedNewton, Dataset, Failed, Fused, Indefinite, IterationRecord, Outcome, Report,
-    Run, Schedule, Status, libsvm,
+    Run, Schedule, Status,
 };
 use std::sync::{Arc, Mutex};
-
-const FEATURES: usize = 31;
-
-/// Breast-cancer data, standardized, a column of ones last and penalized as the rest.
-fn breast_cancer(mu: f64) -> LogisticRegression {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/examples/data/breast-cancer.libsvm"
-    );
-    let data = libsvm::read(path).unwrap().standardized().0;
-    let rows: Vec<Vec<f64>> = (0..data.n_rows())
-        .map(|i| {
-            let mut row = vec![0.0; FEATURES];
-            let (columns, values) = data.row(i);
-            for (j, v) in columns.iter().zip(values) {
-                row[*j as usize] = *v;
-            }
-            row[FEATURES - 1] = 1.0;
-            row
-        })
-        .collect();
-    let data = Dataset::from_rows(&rows, data.labels()).unwrap();
-    LogisticRegression::new(&data).l2(mu)
-}
 
 fn solver(schedule: Schedule) -> DampedNewton {
     DampedNewton::new()
@@ -271,27 +254,6 @@ fn argmin_and_direct_runs_are_the_same() {
     assert_eq!(visits.len() as u64, run.report.iterations + 1);
     let last = visits.last().unwrap();
     assert_eq!((&last.x, last.f), (&run.x, run.f));
-}
-
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).powi(2))
-        .sum::<f64>()
-        .sqrt()
-}
-
-fn length(a: &[f64]) -> f64 {
-    a.iter().map(|a| a * a).sum::<f64>().sqrt()
-}
-
-fn dense(h: &impl SymMat, n: usize) -> Mat<f64> {
-    let mut full = Mat::zeros(n, n);
-    for j in 0..n {
-        let unit: Vec<f64> = (0..n).map(|i| f64::from(i == j)).collect();
-        raphson::linear::sym_mul(h.sym(), &unit, full.col_as_slice_mut(j)).unwrap();
-    }
-    full
 }
 
 /// (H + shift I)⁻¹ v.
@@ -917,32 +879,6 @@ fn a_start_at_the_optimum_needs_no_step() {
     );
 }
 
-/// f = x − log x on x > 0, NaN elsewhere: minimum 1 at 1.
-struct Barrier;
-
-impl CostFunction for Barrier {
-    type Param = Vec<f64>;
-    type Output = f64;
-    fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Ok(x[0] - x[0].ln())
-    }
-}
-impl Gradient for Barrier {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-    fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        let inside = x[0] > 0.0;
-        Ok(vec![if inside { 1.0 - 1.0 / x[0] } else { f64::NAN }])
-    }
-}
-impl Hessian for Barrier {
-    type Param = Vec<f64>;
-    type Hessian = [[f64; 1]; 1];
-    fn hessian(&self, x: &Vec<f64>) -> Result<[[f64; 1]; 1], Error> {
-        Ok([[1.0 / (x[0] * x[0])]])
-    }
-}
-
 #[test]
 fn trials_outside_the_domain_are_rejected() {
     // The full step from 3 lands at −3.
@@ -954,11 +890,13 @@ fn trials_outside_the_domain_are_rejected() {
         Schedule::Classical,
         Schedule::Aicn { lipschitz: 1.0 },
     ] {
-        let run = solver(schedule).minimize(&Barrier, vec![3.0]).unwrap();
+        let run = solver(schedule).minimize(&barrier(), vec![3.0]).unwrap();
         assert!(run.converged(), "{schedule:?}: {}", run.status);
         assert!((run.x[0] - 1.0).abs() <= 1e-8, "{schedule:?}: {:?}", run.x);
     }
-    let run = DampedNewton::new().minimize(&Barrier, vec![-1.0]).unwrap();
+    let run = DampedNewton::new()
+        .minimize(&barrier(), vec![-1.0])
+        .unwrap();
     assert_eq!(run.status, Status::Failed(Failed::NonFinite));
     assert_eq!((run.x, run.report.hessians), (vec![-1.0], 0));
 }

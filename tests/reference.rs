@@ -3,7 +3,9 @@
 //! Needs the folder named by `RAPHSON_DATA`, with `reference-optima.csv` and `libsvm/*.gz`.
 #![cfg(feature = "libsvm")]
 
-use raphson::{DampedNewton, LogisticRegression, libsvm};
+use raphson::{
+    DampedNewton, LazyCubicNewton, LazyRegularizedNewton, LogisticRegression, Refresh, Run, libsvm,
+};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -74,4 +76,46 @@ fn more_features_than_rows_by_the_dual() {
 #[test]
 fn large_sparse_text_by_conjugate_gradients() {
     reach(|set| ["reuters", "news20.split10"].contains(&set), 6);
+}
+
+#[test]
+fn lazy_hessians_on_real_data() {
+    let sets = ["a9a", "w8a", "phishing", "splice"];
+    let Some((folder, _)) = rows(|set| sets.contains(&set)) else {
+        return;
+    };
+    for set in sets {
+        let data = libsvm::read(folder.join(format!("libsvm/{set}.gz"))).unwrap();
+        let model = LogisticRegression::new(&data).l2(1.0 / data.n_rows() as f64);
+        let exact = DampedNewton::new().gradient_tol(1e-9);
+        let exact = exact.minimize(&model, model.origin()).unwrap();
+        let agrees = |run: &Run<Vec<f64>>, how: &str| {
+            assert!(run.converged(), "{set} {how}: {}", run.status);
+            let error = (run.f - exact.f).abs() / exact.f;
+            assert!(error <= 1e-12, "{set} {how}: {error:e}");
+            assert_eq!(run.report.hessians, run.counts["hessian_count"]);
+            assert_eq!(
+                run.report.gradients,
+                run.report.iterations + 1 + run.report.rejected * u64::from(how == "regularized")
+            );
+        };
+        for refresh in [
+            Refresh::Every(3),
+            Refresh::Every(10),
+            Refresh::Auto,
+            Refresh::Contraction(0.3),
+        ] {
+            let cubic = LazyCubicNewton::new().refresh(refresh).gradient_tol(1e-9);
+            let cubic = cubic.minimize(&model, model.origin()).unwrap();
+            agrees(&cubic, "cubic");
+            assert!(cubic.report.hessians < exact.report.hessians);
+            if refresh == Refresh::Every(10) {
+                assert!(2 * cubic.report.hessians <= exact.report.hessians, "{set}");
+            }
+            let regularized = LazyRegularizedNewton::new().refresh(refresh);
+            let regularized = regularized.gradient_tol(1e-9);
+            let regularized = regularized.minimize(&model, model.origin()).unwrap();
+            agrees(&regularized, "regularized");
+        }
+    }
 }

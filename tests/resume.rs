@@ -1,15 +1,14 @@
 //! A run that was cut off and resumed from its checkpoint ends in the same bits as one that was not.
 #![cfg(feature = "serde")]
 
-use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
-use argmin::core::observers::{Observe, ObserverMode};
-use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, IterState, KV, State};
-use argmin_checkpointing_file::FileCheckpoint;
+#[path = "common/checkpoint.rs"]
+mod checkpoint;
+
+use argmin::core::checkpointing::Checkpoint;
+use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, State};
+use checkpoint::{Folder, Host, bits, compare};
 use faer::sparse::{SparseColMat, Triplet};
 use raphson::{DampedNewton, HessianProduct, Outcome, Schedule, Status, Stopped};
-use std::path::{Path, PathBuf};
-
-type Host = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
 
 /// f = Σ exp(xₖ) − k xₖ + Σ (xₖ₊₁ − xₖ)², strictly convex; flat where all xₖ are
 /// very negative, so that Newton's step is far too long there.
@@ -114,102 +113,6 @@ fn start() -> Vec<f64> {
     (0..12)
         .map(|k| if k % 3 == 0 { -9.0 } else { -8.0 })
         .collect()
-}
-
-/// Returns an error after this many accepted steps: a crash.
-struct Crash(u64);
-
-impl Observe<Host> for Crash {
-    fn observe_iter(&mut self, state: &Host, _: &KV) -> Result<(), Error> {
-        // The step is observed before it is counted and saved.
-        if state.get_iter() == self.0 {
-            return Err(Error::msg("crash"));
-        }
-        Ok(())
-    }
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("resume-{name}"));
-        let _ = std::fs::remove_dir_all(&path);
-        Folder(path)
-    }
-    fn checkpoint(&self) -> FileCheckpoint {
-        FileCheckpoint::new(
-            self.0.to_str().unwrap(),
-            "run",
-            CheckpointingFrequency::Always,
-        )
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn bits(x: &[f64]) -> Vec<u64> {
-    x.iter().map(|x| x.to_bits()).collect()
-}
-
-/// Runs whole, and cut off after `$steps` steps and resumed with a new problem
-/// object; asserts equal ends. Returns the report.
-macro_rules! compare {
-    ($name:expr, $problem:expr, $solver:expr, $x0:expr, $steps:expr) => {{
-        let whole = Executor::new($problem, $solver)
-            .configure(|state| state.param($x0).max_iters(200))
-            .ctrlc(false)
-            .run()
-            .unwrap();
-        assert!(
-            whole.status().is_converged(),
-            "{}: {}",
-            $name,
-            whole.status()
-        );
-        assert!(whole.solver.report().iterations > $steps + 1);
-
-        let folder = Folder::new($name);
-        let error = Executor::new($problem, $solver)
-            .configure(|state| state.param($x0).max_iters(200))
-            .ctrlc(false)
-            .checkpointing(folder.checkpoint())
-            .add_observer(Crash($steps), ObserverMode::Always)
-            .run()
-            .err();
-        assert_eq!(error.unwrap().to_string(), "crash");
-        // Neither start point nor options are needed: both are in the file.
-        let resumed = Executor::new($problem, $solver)
-            .ctrlc(false)
-            .checkpointing(folder.checkpoint())
-            .run()
-            .unwrap();
-
-        assert_eq!(whole.status(), resumed.status());
-        assert_eq!(whole.solver.report(), resumed.solver.report());
-        let (a, b) = (&whole.state, &resumed.state);
-        assert_eq!(a.get_iter(), b.get_iter());
-        assert_eq!(a.get_cost().to_bits(), b.get_cost().to_bits());
-        assert_eq!(a.get_best_cost().to_bits(), b.get_best_cost().to_bits());
-        assert_eq!(bits(a.get_param().unwrap()), bits(b.get_param().unwrap()));
-        assert_eq!(
-            bits(a.get_best_param().unwrap()),
-            bits(b.get_best_param().unwrap())
-        );
-        assert_eq!(
-            bits(a.get_gradient().unwrap()),
-            bits(b.get_gradient().unwrap())
-        );
-        assert_eq!(
-            bits(a.get_prev_param().unwrap()),
-            bits(b.get_prev_param().unwrap())
-        );
-        whole.solver.report().clone()
-    }};
 }
 
 #[test]

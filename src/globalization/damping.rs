@@ -16,6 +16,7 @@
 //! Method Revisited: Global Convergence Rates up to O(1/k³) for Stepsize
 //! Schedules and Linesearch Procedures" (2024).
 
+use super::floor::{Floor, Near};
 use super::{Globalization, MAX_TRIALS, Outcome, Probe};
 use crate::error::Error;
 use crate::step::Fault;
@@ -114,10 +115,6 @@ pub(crate) fn aicn_step(s: f64) -> f64 {
 }
 
 impl Globalization for Damping {
-    fn name(&self) -> &'static str {
-        "Damped Newton"
-    }
-
     fn check(&self) -> Result<(), Error> {
         let positive = |name, v: f64| {
             if v > 0.0 && v.is_finite() {
@@ -147,7 +144,7 @@ impl Globalization for Damping {
     }
 
     fn search(&mut self, probe: &mut Probe<'_>) -> Result<Outcome, Fault> {
-        let decrement = probe.direction.decrement();
+        let decrement = probe.direction.decrement().unwrap_or(0.0);
         if decrement == 0.0 {
             return Ok(Outcome::Floor);
         }
@@ -174,39 +171,6 @@ impl Globalization for Damping {
     }
 }
 
-/// Near the attainable accuracy f cannot judge: the gradient must.
-#[derive(Default)]
-struct Floor {
-    /// Trials whose gradient was not smaller although their predicted decrease is noise.
-    stuck: u32,
-}
-
-enum Near {
-    /// The predicted decrease is above the noise of f: judge as usual.
-    No,
-    Accept,
-    /// Two such trials: the floor.
-    Reached,
-}
-
-impl Floor {
-    /// `gain` is αλ², twice the predicted decrease of a nearly full step.
-    fn judge(&mut self, probe: &mut Probe<'_>, gain: f64) -> Result<Near, Fault> {
-        if gain > 2.0 * probe.noise {
-            return Ok(Near::No);
-        }
-        if probe.slope()? < probe.at.slope && probe.is_finite()? {
-            return Ok(Near::Accept);
-        }
-        self.stuck += 1;
-        Ok(if self.stuck >= 2 {
-            Near::Reached
-        } else {
-            Near::No
-        })
-    }
-}
-
 impl Damping {
     fn universal(&mut self, probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
         let power = decrement.powf(KAPPA);
@@ -222,7 +186,7 @@ impl Damping {
                 self.sigma = Some(sigma / RHO);
                 return Ok(Outcome::Accepted);
             }
-            match floor.judge(probe, squared)? {
+            match floor.judge(probe, 0.5 * squared, f64::NAN)? {
                 Near::Accept => {
                     self.sigma = Some(sigma / RHO);
                     return Ok(Outcome::Accepted);
@@ -236,7 +200,7 @@ impl Damping {
             let alpha = 1.0 / (1.0 + theta);
             probe.step(alpha)?;
             let gain = alpha * squared;
-            let near = floor.judge(probe, gain)?;
+            let near = floor.judge(probe, 0.5 * gain, f64::NAN)?;
             if let Near::Reached = near {
                 return Ok(Outcome::Floor);
             }
@@ -298,7 +262,7 @@ fn armijo(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
     let mut alpha = 1.0;
     while probe.trials < MAX_TRIALS {
         probe.step(alpha)?;
-        match floor.judge(probe, alpha * squared)? {
+        match floor.judge(probe, 0.5 * alpha * squared, f64::NAN)? {
             Near::Accept => return Ok(Outcome::Accepted),
             Near::Reached => return Ok(Outcome::Floor),
             Near::No => {}
@@ -358,7 +322,7 @@ fn shrink_until_finite(probe: &mut Probe<'_>, mut alpha: f64) -> Result<Outcome,
     while probe.trials < MAX_TRIALS {
         probe.step(alpha)?;
         if probe.is_finite()? {
-            let gain = probe.direction.decrement().powi(2);
+            let gain = 2.0 * probe.trial.proposal.predicted;
             let noise = gain <= 2.0 * probe.noise && probe.slope()? >= probe.at.slope;
             return Ok(if noise {
                 Outcome::Floor

@@ -46,14 +46,22 @@
 //! Convergence Rates up to O(1/k³) for Stepsize Schedules and Linesearch
 //! Procedures" (2024), the method UN and Theorem on its rate.
 
-use super::newton_type::NewtonType;
+use super::newton_type::{NewtonType, Preset};
 pub use crate::globalization::damping::{Damping, Schedule};
 use crate::oracle::{Explicit, OnePass, Products};
 use crate::solver::Raphson;
 pub use crate::step::newton::{Indefinite, NewtonDirection};
 
+/// Names [`DampedNewton`].
+#[derive(Debug, Clone, Copy)]
+pub struct Damped;
+
+impl Preset for Damped {
+    const NAME: &'static str = "Damped Newton";
+}
+
 /// The core of [`DampedNewton`].
-pub type DampedCore = NewtonType<NewtonDirection, Damping>;
+pub type DampedCore = NewtonType<NewtonDirection, Damping, Damped>;
 
 /// Damped Newton, parameter-free by default; see the [module](self).
 ///

@@ -3,234 +3,313 @@
 //! ```text
 //! f, g at x0
 //! until converged:
-//!     H at x; prepare the direction        (one factorization)
-//!     try steps until one is accepted      (no factorization)
+//!     H at x if it is due                  (every time but in lazy methods)
+//!     prepare the direction
+//!     try steps until one is accepted      (here a stale H may be renewed)
 //!     swap current and trial
 //! ```
 
 use super::Method;
+use super::course::{Course, STALL};
 use crate::error::{Error, finite};
+use crate::globalization::floor::MARGIN;
 use crate::globalization::{Globalization, Outcome, Probe, Trial};
+use crate::lazy::{Phase, Refresh};
 use crate::oracle::{Abort, Counted, Oracle};
 use crate::parallel::norm;
-use crate::record::{IterationRecord, Report};
-use crate::status::{Converged, Failed, Status, Stopped};
-use crate::step::{Direction, Fault, Iterate};
-use crate::termination::{Arrival, Tolerances};
+use crate::record::IterationRecord;
+use crate::status::{Converged, Failed, Status};
+use crate::step::{Direction, Fault};
+use crate::termination::Arrival;
+use std::marker::PhantomData;
 
-/// Iterations without a new least f after which a schedule is said to cycle.
-const STALL: u64 = 50;
-/// ‖x‖ beyond this multiple of ‖x0‖ and of the first step counts as running to infinity.
-const FAR: f64 = 1e20;
+/// Tells presets with the same parts apart.
+pub trait Preset {
+    /// Name of the method, as argmin's observers show it.
+    const NAME: &'static str;
+}
 
 /// A Newton-type method; its state is all that a resumed run needs.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct NewtonType<D, G> {
+pub struct NewtonType<D, G, T> {
     pub(crate) direction: D,
     pub(crate) globalization: G,
-    pub(crate) tolerances: Tolerances,
-    pub(crate) max_iters: u64,
-    at: Iterate,
-    best_x: Vec<f64>,
-    best_f: f64,
-    /// Accepted steps since f last reached a new least value.
-    stalled: u64,
-    /// Accepted steps in a row too short to move x.
-    short: u64,
-    /// All tests hold but that of the decrement, which is not known yet.
-    waiting: bool,
-    /// The larger of ‖x0‖ and the length of the first step, in the units of x.
-    reach: f64,
-    start_slope: f64,
-    /// Scale of the relative gradient test.
-    scale: f64,
-    last: IterationRecord,
-    status: Status,
-    report: Report,
+    /// A gradient test counts only where the curvature is nonnegative.
+    pub(crate) second_order: bool,
+    pub(crate) phase: Phase,
+    /// All tests hold but those of the decrement or the curvature, which are not known yet.
+    waiting: Option<Converged>,
+    course: Course,
     #[cfg_attr(feature = "serde", serde(skip))]
     trial: Trial,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    preset: PhantomData<fn() -> T>,
 }
 
-impl<D: Direction, G: Globalization> NewtonType<D, G> {
+impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
     pub(crate) fn assemble(direction: D, globalization: G) -> Self {
         NewtonType {
             direction,
             globalization,
-            tolerances: Tolerances::default(),
-            max_iters: u64::MAX,
-            at: Iterate::default(),
-            best_x: Vec::new(),
-            best_f: 0.0,
-            stalled: 0,
-            short: 0,
-            waiting: false,
-            reach: 0.0,
-            start_slope: 0.0,
-            scale: 0.0,
-            last: IterationRecord::default(),
-            status: Status::Running,
-            report: Report::default(),
+            second_order: false,
+            phase: Phase::new(Refresh::Every(1)),
+            waiting: None,
+            course: Course::default(),
             trial: Trial::default(),
+            preset: PhantomData,
         }
+    }
+
+    /// Evaluates Hessians by this rule.
+    pub(crate) fn reusing(mut self, refresh: Refresh) -> Self {
+        self.phase.refresh = refresh;
+        self.direction.expect_reuse(refresh.is_long());
+        self
     }
 
     /// One accepted step; an outcome that ends the run is returned.
     fn advance(&mut self, oracle: &mut dyn Oracle) -> Result<Option<Status>, Fault> {
-        let first = self.report.iterations == 0;
-        self.trial.resize(self.at.x.len());
+        self.trial.resize(self.course.at.x.len());
+        self.phase.enter();
+        if let Some(status) = self.curvature(oracle)? {
+            return Ok(Some(status));
+        }
         let mut counted = Counted {
             inner: oracle,
-            report: &mut self.report,
+            report: &mut self.course.report,
         };
-        counted.refresh(&self.at.x)?;
-        if first {
-            counted.validate()?;
-            if let Some(scale) = counted.gradient_scale() {
-                self.scale = scale;
-                let test = self.tolerances.test(&self.at, scale, None);
-                if let Some(test) = ready(&self.tolerances, &self.at, test, &mut self.waiting) {
-                    self.trial.step.fill(0.0);
-                    return Ok(Some(verified(&counted, &self.at, &self.trial.step, test)));
-                }
-            }
+        let forcing = (self.course.at.slope / self.course.start_slope)
+            .sqrt()
+            .min(0.1);
+        self.direction
+            .prepare(&mut counted, &self.course.at, forcing)?;
+        if let Some(status) = self.certified(oracle)? {
+            return Ok(Some(status));
         }
-        let forcing = (self.at.slope / self.start_slope).sqrt().min(0.1);
-        self.direction.prepare(&mut counted, &self.at, forcing)?;
-        let decrement = self.direction.decrement();
-        if self.tolerances.decrement_holds(decrement, self.at.f)
-            && (self.waiting || !self.tolerances.all)
-        {
-            self.trial.step.fill(0.0);
-            let test = Converged::DecrementTolerance;
-            let probe: &dyn Oracle = &counted;
-            return Ok(Some(verified(probe, &self.at, &self.trial.step, test)));
-        }
-        let noise = self.tolerances.noise * self.at.f.abs();
+        let decrement = self.direction.decrement().unwrap_or(0.0);
+        let noise = self.course.tolerances.noise * self.course.at.f.abs();
+        let gradients = self.course.report.gradients;
         let mut probe = Probe {
-            oracle: counted,
+            oracle: Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            },
             direction: &mut self.direction,
-            at: &self.at,
+            phase: &mut self.phase,
+            at: &self.course.at,
             trial: &mut self.trial,
             noise,
+            forcing,
             trials: 0,
         };
         let outcome = self.globalization.search(&mut probe);
         let trials = probe.trials;
-        self.report.trials += trials;
+        self.course.report.trials += trials;
         let accepted = matches!(outcome, Ok(Outcome::Accepted));
-        self.report.rejected += trials - u64::from(accepted);
-        self.report.control = self.globalization.control();
+        self.course.report.rejected += trials - u64::from(accepted);
+        self.course.report.control = self.globalization.control();
         match outcome? {
             Outcome::Accepted => {}
             Outcome::Floor => {
+                if self.second_order && !self.is_convex(oracle)? {
+                    return Ok(Some(Status::Failed(Failed::SearchFailed)));
+                }
                 self.trial.step.fill(0.0);
-                let test = Converged::PrecisionFloor;
-                return Ok(Some(verified(oracle, &self.at, &self.trial.step, test)));
+                return self.verified(oracle, Converged::PrecisionFloor).map(Some);
             }
             Outcome::Failed(failed) => return Ok(Some(Status::Failed(failed))),
         }
-        let before = self.at.f;
-        std::mem::swap(&mut self.at, &mut self.trial.point);
-        self.report.iterations += 1;
+        let before = self.course.at.f;
+        std::mem::swap(&mut self.course.at, &mut self.trial.point);
+        self.course.report.iterations += 1;
+        self.phase.accept(
+            self.trial.point.slope,
+            self.course.at.slope,
+            self.course.report.gradients - gradients,
+            self.direction.is_reusable(),
+        );
         let arrival = Arrival {
             step_norm: norm(&self.trial.step),
-            x_norm: norm(&self.at.x),
-            change: before - self.at.f,
+            x_norm: norm(&self.course.at.x),
+            change: before - self.course.at.f,
         };
-        self.last = IterationRecord {
+        self.course.last = IterationRecord {
             decrement,
             step_norm: arrival.step_norm,
-            step_length: self.trial.control,
-            control: self.report.control,
-            shift: self.report.shift,
+            step_length: if self.direction.has_decrement() {
+                self.trial.control
+            } else {
+                1.0
+            },
+            control: self.course.report.control,
+            shift: self.course.report.shift,
             trials,
             ..IterationRecord::default()
         };
-        let predicted = 0.5 * decrement * decrement;
-        Ok(self.judge(oracle, &arrival, predicted <= noise))
+        let predicted = self.trial.proposal.predicted;
+        self.judge(oracle, &arrival, predicted <= noise)
     }
 
-    /// Ends a run that has taken all its steps.
-    fn limit(&mut self) {
-        if self.status == Status::Running && self.report.iterations >= self.max_iters {
-            self.status = Status::Stopped(Stopped::MaxIterations);
+    /// Brings the direction's curvature up to date; the first one may end the run.
+    fn curvature(&mut self, oracle: &mut dyn Oracle) -> Result<Option<Status>, Fault> {
+        let first = self.course.report.iterations == 0;
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        let certify = self.waiting.is_some() && !self.phase.is_fresh();
+        let again = !self.phase.is_due() && !certify;
+        if !again {
+            counted.refresh(&self.course.at.x)?;
+            if first {
+                counted.validate()?;
+            }
+            self.phase.begin(&self.course.at.x, &counted);
+        } else if self.phase.is_lost() {
+            counted.inner.refresh(self.phase.anchor())?;
+            counted.report.rebuilt += 1;
+            self.phase.loaded();
+        } else {
+            return Ok(None);
         }
+        if first && let Some(scale) = counted.gradient_scale() {
+            self.course.scale = scale;
+            let test = self.course.tolerances.test(&self.course.at, scale, None);
+            if let Some(test) = self.ready(test) {
+                self.trial.step.fill(0.0);
+                return self.verified(oracle, test).map(Some);
+            }
+        }
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        self.direction
+            .load(&mut counted, self.course.at.x.len(), again)?;
+        Ok(None)
+    }
+
+    fn is_convex(&mut self, oracle: &mut dyn Oracle) -> Result<bool, Fault> {
+        self.direction.is_convex(&mut Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        })
+    }
+
+    /// Whether the run ends now that decrement and curvature are known at the point.
+    fn certified(&mut self, oracle: &mut dyn Oracle) -> Result<Option<Status>, Fault> {
+        let decrement = self.direction.decrement();
+        let holds =
+            decrement.is_some_and(|d| self.course.tolerances.decrement_holds(d, self.course.at.f));
+        let test = match self.waiting {
+            Some(_) if self.course.tolerances.waits() && holds => Converged::DecrementTolerance,
+            None if holds && !self.course.tolerances.all => Converged::DecrementTolerance,
+            Some(test) if !self.course.tolerances.waits() => test,
+            _ => return Ok(None),
+        };
+        let mut test = test;
+        if self.second_order {
+            if !self.is_convex(oracle)? {
+                return Ok(None);
+            }
+            test = Converged::SecondOrder;
+        }
+        self.trial.step.fill(0.0);
+        self.verified(oracle, test).map(Some)
     }
 
     /// Whether the run ends at the point just accepted.
-    fn judge(&mut self, oracle: &dyn Oracle, arrival: &Arrival, noise: bool) -> Option<Status> {
-        let fell = self.at.f < self.best_f;
-        self.stalled = if fell { 0 } else { self.stalled + 1 };
-        // Of equal values the later point is the better guess.
-        if self.at.f <= self.best_f {
-            self.best_f = self.at.f;
-            self.best_x.copy_from_slice(&self.at.x);
-        }
-        if self.report.iterations == 1 {
-            self.reach = self.reach.max(arrival.step_norm);
-        }
-        let step = &self.trial.step;
-        let test = self.tolerances.test(&self.at, self.scale, Some(arrival));
-        if let Some(test) = ready(&self.tolerances, &self.at, test, &mut self.waiting) {
-            return Some(verified(oracle, &self.at, step, test));
-        }
-        if self
+    fn judge(
+        &mut self,
+        oracle: &mut dyn Oracle,
+        arrival: &Arrival,
+        noise: bool,
+    ) -> Result<Option<Status>, Fault> {
+        self.course.arrive(arrival);
+        let test = self
+            .course
             .tolerances
-            .lower_bound
-            .is_some_and(|bound| self.at.f <= bound)
-            || arrival.x_norm > FAR * self.reach
-        {
-            return Some(Status::Failed(Failed::Unbounded));
+            .test(&self.course.at, self.course.scale, Some(arrival));
+        if let Some(test) = self.ready(test) {
+            return self.verified(oracle, test).map(Some);
+        }
+        if self.course.is_unbounded(arrival) {
+            return Ok(Some(Status::Failed(Failed::Unbounded)));
         }
         // Entry by entry: a small coordinate may move while a large one stands.
         let rounds = |(p, x): (&f64, &f64)| p.abs() <= 4.0 * f64::EPSILON * x.abs();
         let short = noise && arrival.step_norm <= 4.0 * f64::EPSILON * arrival.x_norm;
-        if short || step.iter().zip(&self.at.x).all(rounds) {
-            self.short += 1;
-            if self.short >= 2 {
-                return Some(if noise {
-                    verified(oracle, &self.at, step, Converged::PrecisionFloor)
+        if short || self.trial.step.iter().zip(&self.course.at.x).all(rounds) {
+            self.course.short += 1;
+            if self.course.short >= 2 {
+                return if noise && self.is_floor(oracle)? {
+                    self.verified(oracle, Converged::PrecisionFloor).map(Some)
                 } else {
-                    Status::Failed(Failed::Stalled)
-                });
+                    Ok(Some(Status::Failed(Failed::Stalled)))
+                };
             }
         } else {
-            self.short = 0;
+            self.course.short = 0;
         }
-        if self.stalled >= STALL {
-            return Some(Status::Failed(Failed::SearchFailed));
+        if self.course.stalled >= STALL {
+            return Ok(Some(Status::Failed(Failed::SearchFailed)));
         }
-        None
+        Ok(None)
+    }
+
+    /// Whether the model at the last point predicts no decrease without its regularization
+    /// either: a short step may be the doing of that.
+    fn is_floor(&mut self, oracle: &mut dyn Oracle) -> Result<bool, Fault> {
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        // The last point was swapped with the trial.
+        let (from, control) = (&self.trial.point, self.trial.control);
+        let left = self.direction.unrestricted(&mut counted, from, control)?;
+        Ok(left <= MARGIN * self.course.tolerances.noise * from.f.abs())
+    }
+
+    /// The test that ends the run now; one that waits for the decrement or the curvature is
+    /// noted instead.
+    fn ready(&mut self, test: Option<Converged>) -> Option<Converged> {
+        let waits =
+            self.second_order || self.course.tolerances.waits() && self.course.at.slope > 0.0;
+        self.waiting = test.filter(|_| waits);
+        test.filter(|_| !waits)
+    }
+
+    /// Lets the problem object to convergence.
+    fn verified(&mut self, oracle: &mut dyn Oracle, test: Converged) -> Result<Status, Fault> {
+        if self.phase.wants_hessian() {
+            let mut counted = Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            };
+            counted.refresh(&self.course.at.x)?;
+        }
+        Ok(match oracle.verify(&self.course.at.x, &self.trial.step) {
+            Ok(()) => Status::Converged(test),
+            Err(failed) => Status::Failed(failed),
+        })
     }
 }
 
-/// The test that ends the run now; one that waits for the decrement is noted instead.
-fn ready(
-    tolerances: &Tolerances,
-    at: &Iterate,
-    test: Option<Converged>,
-    waiting: &mut bool,
-) -> Option<Converged> {
-    *waiting = test.is_some() && tolerances.waits() && at.slope > 0.0;
-    test.filter(|_| !*waiting)
-}
-
-/// Lets the problem object to convergence.
-fn verified(oracle: &dyn Oracle, at: &Iterate, step: &[f64], test: Converged) -> Status {
-    match oracle.verify(&at.x, step) {
-        Ok(()) => Status::Converged(test),
-        Err(failed) => Status::Failed(failed),
-    }
-}
-
-impl<D: Direction, G: Globalization> Method for NewtonType<D, G> {
+impl<D: Direction, G: Globalization, T: Preset> Method for NewtonType<D, G, T> {
     fn name(&self) -> &'static str {
-        self.globalization.name()
+        T::NAME
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.tolerances.check()?;
+        self.course.tolerances.check()?;
+        self.phase.refresh.check()?;
+        self.direction.check()?;
+        if self.course.tolerances.decrement > 0.0 && !self.direction.has_decrement() {
+            let requirement = "0: this method computes no Newton decrement";
+            let value = self.course.tolerances.decrement;
+            return Err(Error::parameter("decrement_tol", value, requirement));
+        }
         self.globalization.check()
     }
 
@@ -239,91 +318,48 @@ impl<D: Direction, G: Globalization> Method for NewtonType<D, G> {
             return Err(oracle.fail(error));
         }
         self.globalization.reset();
-        self.report = Report::default();
-        self.status = Status::Running;
-        self.last = IterationRecord::default();
-        self.stalled = 0;
-        self.short = 0;
-        self.at.x.clear();
-        self.at.x.extend_from_slice(x0);
-        self.at.g.resize(x0.len(), 0.0);
-        self.best_x.clone_from(&self.at.x);
-        let mut counted = Counted {
-            inner: oracle,
-            report: &mut self.report,
-        };
-        self.at.f = counted.value_gradient(&self.at.x, &mut self.at.g)?;
-        self.at.slope = norm(&self.at.g);
-        self.best_f = self.at.f;
-        self.reach = norm(x0);
-        self.start_slope = self.at.slope;
-        self.scale = self.at.slope;
-        if !self.at.f.is_finite() || !self.at.slope.is_finite() {
-            self.status = Status::Failed(Failed::NonFinite);
+        self.phase.reset();
+        self.waiting = None;
+        self.course.start(x0, oracle)?;
+        if self.course.status.is_final() {
             return Ok(());
         }
-        let test = self.tolerances.test(&self.at, self.scale, None);
-        if let Some(test) = ready(&self.tolerances, &self.at, test, &mut self.waiting) {
+        let test = self
+            .course
+            .tolerances
+            .test(&self.course.at, self.course.scale, None);
+        if let Some(test) = self.ready(test) {
             // The one Hessian lets a model object that no minimizer exists.
-            counted.refresh(&self.at.x)?;
+            let mut counted = Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            };
+            counted.refresh(&self.course.at.x)?;
             self.trial.resize(x0.len());
             self.trial.step.fill(0.0);
-            self.status = verified(&counted, &self.at, &self.trial.step, test);
+            self.course.status = match oracle.verify(x0, &self.trial.step) {
+                Ok(()) => Status::Converged(test),
+                Err(failed) => Status::Failed(failed),
+            };
         }
-        self.limit();
+        self.course.limit();
         Ok(())
     }
 
     fn step(&mut self, oracle: &mut dyn Oracle) -> Result<(), Abort> {
-        if self.status.is_final() {
+        if self.course.status.is_final() {
             return Ok(());
         }
-        match self.advance(oracle) {
-            Ok(None) => {}
-            Ok(Some(status)) => self.status = status,
-            Err(Fault::Fail(failed)) => self.status = Status::Failed(failed),
-            Err(Fault::Abort) => return Err(Abort),
-        }
-        self.limit();
+        let end = self.advance(oracle);
+        self.course.conclude(end)?;
+        self.course.limit();
         Ok(())
     }
 
-    fn x(&self) -> &[f64] {
-        &self.at.x
+    fn course(&self) -> &Course {
+        &self.course
     }
-    fn f(&self) -> f64 {
-        self.at.f
-    }
-    fn g(&self) -> &[f64] {
-        &self.at.g
-    }
-    fn best(&self) -> (&[f64], f64) {
-        if self.status.is_converged() || self.at.f <= self.best_f {
-            (&self.at.x, self.at.f)
-        } else {
-            (&self.best_x, self.best_f)
-        }
-    }
-    fn status(&self) -> Status {
-        self.status
-    }
-    fn set_status(&mut self, status: Status) {
-        self.status = status;
-    }
-    fn report(&self) -> &Report {
-        &self.report
-    }
-    fn record(&self) -> IterationRecord {
-        IterationRecord {
-            iteration: self.report.iterations,
-            f: self.at.f,
-            gradient_norm: self.at.slope,
-            values: self.report.values,
-            gradients: self.report.gradients,
-            hessians: self.report.hessians,
-            hessian_products: self.report.hessian_products,
-            factorizations: self.report.factorizations,
-            ..self.last
-        }
+    fn course_mut(&mut self) -> &mut Course {
+        &mut self.course
     }
 }

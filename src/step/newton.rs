@@ -5,7 +5,7 @@
 //! is not positive definite, τ > 0 is added by the rule of
 //! [`factor_with_shift`](crate::linear::factor_with_shift), or the run fails, by option.
 
-use super::{Direction, Fault, Iterate};
+use super::{Direction, Fault, Iterate, Proposal};
 use crate::edge::SymView;
 use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
 use crate::linear::gram::GramSolve;
@@ -125,9 +125,9 @@ impl Work {
         self.has_factor = false;
         let options = CgOptions {
             relative_tolerance: forcing,
+            max_iterations: CG_LIMIT * at.x.len().max(10),
             step_tolerance: f64::INFINITY,
             radius: f64::INFINITY,
-            max_iterations: CG_LIMIT * at.x.len().max(10),
         };
         let mut shift = 0.0;
         for _ in 0..=CG_SHIFTS {
@@ -162,6 +162,10 @@ impl Work {
 }
 
 impl Direction for NewtonDirection {
+    fn load(&mut self, _: &mut Counted<'_>, _: usize, _: bool) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn prepare(
         &mut self,
         oracle: &mut Counted<'_>,
@@ -223,14 +227,33 @@ impl Direction for NewtonDirection {
         Ok(())
     }
 
-    fn step(&mut self, control: f64, out: &mut [f64]) {
+    fn step(
+        &mut self,
+        _: &mut Counted<'_>,
+        _: &Iterate,
+        control: f64,
+        out: &mut [f64],
+    ) -> Result<Option<Proposal>, Fault> {
         for (out, n) in out.iter_mut().zip(&self.work.direction) {
             *out = -control * n;
         }
+        Ok(Some(Proposal {
+            predicted: 0.5 * self.work.decrement * self.work.decrement,
+            length: f64::NAN,
+            multiplier: 0.0,
+        }))
     }
 
-    fn decrement(&self) -> f64 {
-        self.work.decrement
+    fn unrestricted(&mut self, _: &mut Counted<'_>, _: &Iterate, _: f64) -> Result<f64, Fault> {
+        Ok(0.5 * self.work.decrement * self.work.decrement)
+    }
+
+    fn decrement(&self) -> Option<f64> {
+        Some(self.work.decrement)
+    }
+
+    fn has_decrement(&self) -> bool {
+        true
     }
 
     fn along(&self, gradient: &[f64]) -> f64 {
