@@ -52,6 +52,7 @@
 //! | [`CubicNewton`] | any f; matrix-free in a Krylov space | 1 Hessian, 2 to 5 factorizations, 1 gradient |
 //! | [`GradientRegularizedNewton`] | convex f, Hessian semidefinite | 1 Hessian, 1 to 2 factorizations and gradients |
 //! | [`GradientNormalizedNewton`] | approximate Hessians, a metric | 1 to 2 factorizations and gradients |
+//! | [`AcceleratedCubicNewton`] | convex f with inexact or stochastic derivatives | 1 Hessian, 2 gradients |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
 //! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.
@@ -111,6 +112,7 @@ pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;
 pub use lazy::Refresh;
 pub use linear::GramSolve;
+pub use method::accelerated::AcceleratedCubicNewton;
 pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
 pub use method::regularized::{

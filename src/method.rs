@@ -6,6 +6,7 @@ use crate::record::{IterationRecord, Report};
 use crate::status::Status;
 pub use course::Course;
 
+pub mod accelerated;
 pub(crate) mod course;
 pub mod cubic;
 pub mod damped_newton;
