@@ -12,7 +12,11 @@
 use clap::{Parser, ValueEnum};
 use raphson::models::LogisticRegression;
 use raphson::observe::{ConvergencePlot, ProgressBar, Trace};
-use raphson::{DampedNewton, Dataset, Error, GramSolve, Run, Schedule, libsvm};
+use raphson::{
+    AcceleratedCubicNewton, CubicNewton, DampedNewton, Dataset, Error, GradientNormalizedNewton,
+    GradientRegularizedNewton, GramSolve, LazyCubicNewton, LazyRegularizedNewton, Refresh, Run,
+    Schedule, TrustRegionNewton, libsvm,
+};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +25,21 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum Solver {
     DampedNewton,
+    LazyCubic,
+    LazyRegularized,
+    Cubic,
+    GradientRegularized,
+    GradientNormalized,
+    AcceleratedCubic,
+    TrustRegion,
+}
+
+impl Solver {
+    /// As on the command line.
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |v| v.get_name().to_string())
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -86,9 +105,10 @@ struct Arguments {
     /// Seed (stochastic solvers)
     #[arg(long)]
     seed: Option<u64>,
-    /// Hessian reuse (lazy solvers): N, auto or contraction
-    #[arg(long)]
-    refresh: Option<String>,
+    /// When the lazy solvers evaluate the Hessian again: after N steps, auto, or contraction
+    /// [default: contraction]
+    #[arg(long, value_parser = refresh)]
+    refresh: Option<Refresh>,
     /// Draw the convergence to this SVG file
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -101,6 +121,17 @@ struct Arguments {
     /// Write the result as one JSON object to this file, or - for standard output
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+fn refresh(text: &str) -> Result<Refresh, String> {
+    match text {
+        "auto" => Ok(Refresh::Auto),
+        "contraction" => Ok(Refresh::Contraction(0.3)),
+        _ => match text.parse() {
+            Ok(m) if m > 0 => Ok(Refresh::Every(m)),
+            _ => Err("a number of steps of at least 1, auto or contraction".into()),
+        },
+    }
 }
 
 const CARRIED: &str = concat!(
@@ -214,44 +245,72 @@ fn solve(
     model: &LogisticRegression,
     mu: f64,
 ) -> Result<Run<Vec<f64>>, Error> {
-    let Solver::DampedNewton = arguments.solver;
     let tol = match (arguments.tol, arguments.gap) {
         (None, None) => 1e-8,
         (None, Some(_)) => 0.0,
         (Some(tol), _) => tol,
     };
-    let mut solver = DampedNewton::new()
-        .schedule(match arguments.schedule {
-            Stepsize::Universal => Schedule::Universal,
-            Stepsize::Armijo => Schedule::Armijo,
-            Stepsize::Greedy => Schedule::Greedy,
-            Stepsize::Classical => Schedule::Classical,
-            Stepsize::Full => Schedule::Full,
-        })
-        .gradient_tol(tol)
-        .gradient_tol_abs(tol)
-        .max_iters(arguments.max_iter);
-    if let Some(gap) = arguments.gap {
-        solver = solver.gap_tol(gap, mu).require_all(tol > 0.0);
-    }
     let mut bar = ProgressBar::new();
     let mut trace = arguments.trace.as_deref().map(Trace::csv).transpose()?;
-    let mut plot = arguments
-        .plot
-        .as_deref()
-        .map(|path| ConvergencePlot::new(path).title("Logistic regression by damped Newton"));
-    let run = solver
-        .on_iteration(|record| {
-            bar.record(record);
-            if let Some(trace) = &mut trace {
-                trace.record(record);
+    let mut plot = arguments.plot.as_deref().map(|path| {
+        let title = format!("Logistic regression by {}", arguments.solver.name());
+        ConvergencePlot::new(path).title(title)
+    });
+    // The solvers differ in type, not in what is set and watched.
+    macro_rules! fit {
+        ($solver:expr) => {{
+            let mut solver = $solver
+                .gradient_tol(tol)
+                .gradient_tol_abs(tol)
+                .max_iters(arguments.max_iter);
+            if let Some(gap) = arguments.gap {
+                solver = solver.gap_tol(gap, mu).require_all(tol > 0.0);
             }
-            if let Some(plot) = &mut plot {
-                plot.record(record);
-            }
-            true
-        })
-        .minimize(model, model.origin())?;
+            solver
+                .on_iteration(|record| {
+                    bar.record(record);
+                    if let Some(trace) = &mut trace {
+                        trace.record(record);
+                    }
+                    if let Some(plot) = &mut plot {
+                        plot.record(record);
+                    }
+                    true
+                })
+                .minimize(model, model.origin())?
+        }};
+    }
+    let refresh = arguments.refresh;
+    let run = match arguments.solver {
+        Solver::DampedNewton => {
+            fit!(DampedNewton::new().schedule(match arguments.schedule {
+                Stepsize::Universal => Schedule::Universal,
+                Stepsize::Armijo => Schedule::Armijo,
+                Stepsize::Greedy => Schedule::Greedy,
+                Stepsize::Classical => Schedule::Classical,
+                Stepsize::Full => Schedule::Full,
+            }))
+        }
+        Solver::LazyCubic => {
+            let solver = LazyCubicNewton::new();
+            fit!(match refresh {
+                Some(refresh) => solver.refresh(refresh),
+                None => solver,
+            })
+        }
+        Solver::LazyRegularized => {
+            let solver = LazyRegularizedNewton::new();
+            fit!(match refresh {
+                Some(refresh) => solver.refresh(refresh),
+                None => solver,
+            })
+        }
+        Solver::Cubic => fit!(CubicNewton::new()),
+        Solver::GradientRegularized => fit!(GradientRegularizedNewton::new()),
+        Solver::GradientNormalized => fit!(GradientNormalizedNewton::new()),
+        Solver::AcceleratedCubic => fit!(AcceleratedCubicNewton::new()),
+        Solver::TrustRegion => fit!(TrustRegionNewton::new()),
+    };
     bar.finish(run.status);
     if let Some(trace) = &mut trace {
         trace.finish(run.status)?;
@@ -283,7 +342,7 @@ fn report(
         "n": data.n_rows(),
         "d": data.n_features(),
         "nnz": data.nnz(),
-        "solver": "damped-newton",
+        "solver": arguments.solver.name(),
         "mu": mu,
         "tol": arguments.tol.or(arguments.gap.is_none().then_some(1e-8)),
         "gap": arguments.gap,
