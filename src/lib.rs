@@ -84,6 +84,7 @@ pub mod data;
 pub mod difference;
 pub mod edge;
 pub mod error;
+pub mod finite_sum;
 mod globalization;
 mod lazy;
 #[cfg(feature = "libsvm")]
@@ -110,6 +111,7 @@ pub use autodiff::AutoDiff;
 pub use data::Dataset;
 pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;
+pub use finite_sum::{Batch, FiniteSum};
 pub use lazy::Refresh;
 pub use linear::GramSolve;
 pub use method::accelerated::AcceleratedCubicNewton;
