@@ -121,7 +121,7 @@ pub use method::regularized::{
     GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
 };
 pub use method::trust_region::TrustRegionNewton;
-pub use models::LogisticRegression;
+pub use models::{LeastSquares, LogisticRegression, PoissonRegression, Softmax};
 pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};
 pub use solver::{Raphson, Run};

@@ -1,8 +1,28 @@
 //! Models that know their derivatives: generalized linear models on a [`Dataset`](crate::Dataset).
+//!
+//! | model | loss | labels |
+//! |---|---|---|
+//! | [`LogisticRegression`] | log(1 + exp(−ym)) | two classes |
+//! | [`Softmax`] | log Σₖ exp(mₖ) − m_y | two classes or more |
+//! | [`LeastSquares`] | ½(m − y)² | numbers |
+//! | [`PoissonRegression`] | exp(m) − ym | counts |
+//! | [`LinearModel::with_loss`] | any convex [`Loss`] | numbers |
+//!
+//! All are means over the rows with an optional penalty (μ/2)‖w‖², a free intercept and sample
+//! weights, and each is a [`FiniteSum`](crate::FiniteSum) too.
 
+mod batch;
 pub(crate) mod design;
+pub mod linear;
 pub mod logistic;
 mod margins;
+pub mod poisson;
+pub mod softmax;
+pub mod squares;
 
 pub use design::Design;
+pub use linear::{LinearModel, Loss};
 pub use logistic::LogisticRegression;
+pub use poisson::PoissonRegression;
+pub use softmax::Softmax;
+pub use squares::LeastSquares;

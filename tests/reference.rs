@@ -1,10 +1,12 @@
 //! Optima of real data sets, known to 15 digits and more.
 //!
-//! Needs the folder named by `RAPHSON_DATA`, with `reference-optima.csv` and `libsvm/*.gz`.
+//! Needs the folder named by `RAPHSON_DATA`, with `reference-optima.csv`, `libsvm/*.gz`,
+//! `reference-optima-multinomial.csv` and `multiclass/*.gz`.
 #![cfg(feature = "libsvm")]
 
 use raphson::{
-    DampedNewton, LazyCubicNewton, LazyRegularizedNewton, LogisticRegression, Refresh, Run, libsvm,
+    DampedNewton, LazyCubicNewton, LazyRegularizedNewton, LogisticRegression, Refresh, Run,
+    Softmax, libsvm,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,14 +17,18 @@ struct Row {
     f_star: f64,
 }
 
-/// The rows of the sets whose name `wanted` accepts, or none aloud.
+/// The rows of the binary sets whose name `wanted` accepts, or none aloud.
 fn rows(wanted: impl Fn(&str) -> bool) -> Option<(PathBuf, Vec<Row>)> {
+    rows_of("reference-optima.csv", wanted)
+}
+
+fn rows_of(file: &str, wanted: impl Fn(&str) -> bool) -> Option<(PathBuf, Vec<Row>)> {
     let Some(folder) = std::env::var_os("RAPHSON_DATA").map(PathBuf::from) else {
         // Past the capture of the test harness, so that it is seen.
         let _ = writeln!(std::io::stderr(), "skipped: RAPHSON_DATA is not set");
         return None;
     };
-    let text = std::fs::read_to_string(folder.join("reference-optima.csv")).unwrap();
+    let text = std::fs::read_to_string(folder.join(file)).unwrap();
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let header = lines.next().unwrap();
     let column = |name| header.iter().position(|h| *h == name).unwrap();
@@ -76,6 +82,36 @@ fn more_features_than_rows_by_the_dual() {
 #[test]
 fn large_sparse_text_by_conjugate_gradients() {
     reach(|set| ["reuters", "news20.split10"].contains(&set), 6);
+}
+
+fn reach_multinomial(wanted: impl Fn(&str) -> bool, expected_rows: usize) {
+    let Some((folder, rows)) = rows_of("reference-optima-multinomial.csv", wanted) else {
+        return;
+    };
+    assert_eq!(rows.len(), expected_rows);
+    for row in rows {
+        let data = libsvm::read(folder.join(format!("multiclass/{}.gz", row.set))).unwrap();
+        let model = Softmax::new(&data).l2(row.mu);
+        let run = DampedNewton::new()
+            .gradient_tol(0.0)
+            .gap_tol(1e-12, row.mu)
+            .minimize(&model, model.origin())
+            .unwrap();
+        let error = (run.f - row.f_star).abs() / row.f_star;
+        assert!(run.converged(), "{} {}: {}", row.set, row.mu, run.status);
+        assert!(error <= 1e-12, "{} {}: {error:e}", row.set, row.mu);
+        assert!(run.report.iterations <= 50 && run.report.gradients <= 100);
+    }
+}
+
+#[test]
+fn three_small_sets_of_several_classes() {
+    reach_multinomial(|set| set != "usps.zip", 9);
+}
+
+#[test]
+fn digits_of_usps() {
+    reach_multinomial(|set| set == "usps.zip", 3);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! Every product is a loop over independent rows or columns, so its result does
 //! not depend on the number of threads.
 
+mod several;
+
 use crate::data::Dataset;
 use crate::parallel::{chunks_mut, dot};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -66,32 +68,50 @@ impl Design {
     pub(crate) fn new(data: &Dataset) -> Self {
         let (start, col, value) = data.csr();
         let (rows, features) = (data.n_rows(), data.n_features());
-        let squared_lengths = start
+        let dense = value.len() as f64 > 0.4 * rows as f64 * features as f64;
+        Design::from_csr(
+            features,
+            start.to_vec(),
+            col.to_vec(),
+            value.to_vec(),
+            dense,
+        )
+    }
+
+    fn from_csr(
+        features: usize,
+        row_start: Vec<usize>,
+        col: Vec<u32>,
+        value: Vec<f64>,
+        dense: bool,
+    ) -> Self {
+        let rows = row_start.len() - 1;
+        let stored = value.len();
+        let squared_lengths = row_start
             .windows(2)
             .map(|w| ((w[1] - w[0] + 1) as f64).powi(2))
             .sum();
-        let dense = value.len() as f64 > 0.4 * rows as f64 * features as f64;
-        let storage = if dense || value.len() > u32::MAX as usize {
+        let storage = if dense || stored > u32::MAX as usize {
             let mut columns = vec![0.0; rows * features];
             for i in 0..rows {
-                for p in start[i]..start[i + 1] {
+                for p in row_start[i]..row_start[i + 1] {
                     columns[col[p] as usize * rows + i] = value[p];
                 }
             }
             Storage::Dense(columns)
         } else {
             let mut col_start = vec![0usize; features + 1];
-            for &j in col {
+            for &j in &col {
                 col_start[j as usize + 1] += 1;
             }
             for j in 0..features {
                 col_start[j + 1] += col_start[j];
             }
             let mut next = col_start.clone();
-            let mut entry = vec![(0u32, 0.0); value.len()];
-            let mut place = vec![0u32; value.len()];
+            let mut entry = vec![(0u32, 0.0); stored];
+            let mut place = vec![0u32; stored];
             for i in 0..rows {
-                for p in start[i]..start[i + 1] {
+                for p in row_start[i]..row_start[i + 1] {
                     let slot = &mut next[col[p] as usize];
                     entry[*slot] = (i as u32, value[p]);
                     place[*slot] = p as u32;
@@ -99,9 +119,9 @@ impl Design {
                 }
             }
             Storage::Sparse {
-                row_start: start.to_vec(),
-                col: col.to_vec(),
-                value: value.to_vec(),
+                row_start,
+                col,
+                value,
                 col_start,
                 entry,
                 place,
@@ -111,7 +131,7 @@ impl Design {
             storage,
             rows,
             features,
-            stored: value.len(),
+            stored,
             squared_lengths,
             row_gram: OnceLock::new(),
         }
@@ -197,6 +217,14 @@ impl Design {
                     }
                 });
             }
+        }
+    }
+
+    /// The columns, if the data is dense.
+    pub(crate) fn columns(&self) -> Option<&[f64]> {
+        match &self.storage {
+            Storage::Dense(columns) => Some(columns),
+            Storage::Sparse { .. } => None,
         }
     }
 

@@ -7,8 +7,45 @@
 //! themselves, to a few ulps, so nobody has to announce a line search and no
 //! backward error above that of a direct product arises. A Hessian is always
 //! evaluated from direct margins, so a resumed run sees the same bits.
+//!
+//! A model with K outputs has K margins a row, those of one output together.
 
 use super::design::Design;
+use std::sync::{Mutex, TryLockError};
+
+/// The margins of a model, shared by its evaluations.
+#[derive(Debug)]
+pub(crate) struct MarginCache {
+    outputs: usize,
+    lines: bool,
+    margins: Mutex<Margins>,
+}
+
+impl MarginCache {
+    /// For a model of `outputs` margins a row. With `lines` trials between two Hessians are
+    /// interpolated; without, every margin is direct, whatever was evaluated before.
+    pub(crate) fn new(outputs: usize, lines: bool) -> Self {
+        MarginCache {
+            outputs,
+            lines,
+            margins: Mutex::new(Margins::new(outputs, lines)),
+        }
+    }
+
+    /// Runs `f` on the shared margins, or on fresh ones while another thread holds them.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Margins) -> T) -> T {
+        let fresh = || Margins::new(self.outputs, self.lines);
+        match self.margins.try_lock() {
+            Ok(mut margins) => f(&mut margins),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                let mut margins = poisoned.into_inner();
+                *margins = fresh();
+                f(&mut margins)
+            }
+            Err(TryLockError::WouldBlock) => f(&mut fresh()),
+        }
+    }
+}
 
 /// A point and its margins.
 #[derive(Debug, Default)]
@@ -18,11 +55,11 @@ pub(crate) struct Slot {
     valid: bool,
     /// From a product with A, not from a line.
     direct: bool,
-    /// Filled by the model from the margins: a value and one number a row.
+    /// Filled by the model from the margins: a value and one number a margin.
     pub(crate) value: f64,
     pub(crate) rows: Vec<f64>,
     pub(crate) evaluated: bool,
-    /// Filled by the model: second derivative of each row's loss, and scratch of n entries.
+    /// Filled by the model: what second derivatives are made of, and scratch.
     pub(crate) weight: Vec<f64>,
     pub(crate) weighted: bool,
     pub(crate) scratch: Vec<f64>,
@@ -51,23 +88,36 @@ impl Slot {
         self.weighted = false;
     }
 
-    fn compute(&mut self, design: &Design, w: &[f64]) {
-        self.set(w, design.nrows(), true);
-        design.mul(w, &mut self.margin);
+    fn compute(&mut self, design: &Design, outputs: usize, w: &[f64]) {
+        self.set(w, design.nrows() * outputs, true);
+        design.mul_each(w, &mut self.margin);
     }
 }
 
 /// Margins at the anchor, the first trial after it and the current trial.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Margins {
     anchor: Slot,
     first: Slot,
     current: Slot,
+    outputs: usize,
+    lines: bool,
     /// Products with A so far.
     pub(crate) passes: u64,
 }
 
 impl Margins {
+    fn new(outputs: usize, lines: bool) -> Self {
+        Margins {
+            anchor: Slot::default(),
+            first: Slot::default(),
+            current: Slot::default(),
+            outputs,
+            lines,
+            passes: 0,
+        }
+    }
+
     /// The slot of `w` for value and gradient.
     pub(crate) fn at(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
         if self.current.holds(w) {
@@ -80,7 +130,7 @@ impl Margins {
             && self.first.valid
             && let Some(t) = position(&self.anchor.w, &self.first.w, w)
         {
-            self.current.set(w, design.nrows(), false);
+            self.current.set(w, design.nrows() * self.outputs, false);
             let ends = self.anchor.margin.iter().zip(&self.first.margin);
             for (m, (a, b)) in self.current.margin.iter_mut().zip(ends) {
                 *m = a + t * (b - a);
@@ -88,9 +138,9 @@ impl Margins {
             return &mut self.current;
         }
         self.passes += 1;
-        self.current.compute(design, w);
-        if self.anchor.valid && !self.first.valid {
-            self.first.set(w, design.nrows(), true);
+        self.current.compute(design, self.outputs, w);
+        if self.lines && self.anchor.valid && !self.first.valid {
+            self.first.set(w, design.nrows() * self.outputs, true);
             self.first.margin.copy_from_slice(&self.current.margin);
         }
         &mut self.current
@@ -107,7 +157,7 @@ impl Margins {
             self.current.valid = false;
         } else {
             self.passes += 1;
-            self.anchor.compute(design, w);
+            self.anchor.compute(design, self.outputs, w);
         }
         &mut self.anchor
     }
@@ -144,7 +194,7 @@ mod tests {
     #[test]
     fn backtracks_cost_no_pass_and_hessians_are_direct() {
         let design = design();
-        let mut margins = Margins::default();
+        let mut margins = Margins::new(1, true);
         margins.at(&design, &[0.0, 0.0]);
         margins.anchor(&design, &[0.0, 0.0]);
         assert_eq!(margins.passes, 1);
@@ -177,7 +227,7 @@ mod tests {
     #[test]
     fn without_a_hessian_every_point_is_direct() {
         let design = design();
-        let mut margins = Margins::default();
+        let mut margins = Margins::new(1, true);
         for (k, t) in [0.0, 1.0, 0.5, 0.25].into_iter().enumerate() {
             margins.at(&design, &[t, t]);
             assert_eq!(margins.passes, k as u64 + 1);

@@ -1,0 +1,86 @@
+//! What the examples on LIBSVM files share: arguments, the run of a solver, and its report.
+//!
+//! Exit status: 0 converged, 2 bad input, 3 stopped without converging.
+
+mod arguments;
+mod report;
+mod run;
+
+pub use arguments::{Arguments, System};
+pub use run::solve;
+
+use raphson::{Dataset, Error, Run, libsvm};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// How a fit ended.
+pub type Fit = Result<Run<Vec<f64>>, Error>;
+
+/// What distinguishes one example from another.
+pub struct Task {
+    /// The data of the project for a run without arguments: file name and name to report.
+    pub carried: (&'static str, &'static str),
+    /// Title of plots.
+    pub title: &'static str,
+    /// Fits the model with the given penalty.
+    pub fit: fn(&Arguments, &Dataset, f64) -> Fit,
+}
+
+/// Runs the example.
+pub fn main(task: &Task, mut arguments: Arguments) -> ExitCode {
+    arguments.title = task.title;
+    if arguments.file.is_none() {
+        arguments.standardize = true;
+        arguments.intercept |= arguments.gap.is_none();
+        arguments.plot.get_or_insert("convergence.svg".into());
+    }
+    match example(task, &arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
+    let threads = arguments.start_threads()?;
+    let clock = Instant::now();
+    let (file, name) = task.carried;
+    let carried = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/data")
+        .join(file);
+    let path = arguments.file.as_deref().unwrap_or(&carried);
+    let data = libsvm::read(path)?;
+    let load_seconds = clock.elapsed().as_secs_f64();
+
+    let clock = Instant::now();
+    let data = if arguments.standardize {
+        data.standardized().0
+    } else {
+        data
+    };
+    let mu = arguments.penalty(data.n_rows())?;
+    let run = (task.fit)(arguments, &data, mu)?;
+    let solve_seconds = clock.elapsed().as_secs_f64();
+
+    let name = match &arguments.file {
+        Some(path) => path.display().to_string(),
+        None => format!("{name} (carried)"),
+    };
+    let seconds = [load_seconds, solve_seconds];
+    let result = report::json(arguments, &name, &data, mu, &run, seconds, threads);
+    if arguments.json.as_deref() != Some(Path::new("-")) {
+        report::table(&result, &run);
+    }
+    if let Some(path) = &arguments.solution {
+        let lines: String = run.x.iter().map(|w| format!("{w:?}\n")).collect();
+        report::write(path, &lines)?;
+    }
+    if let Some(path) = &arguments.json {
+        report::write(path, &format!("{result}\n"))?;
+    }
+    Ok(run.converged())
+}

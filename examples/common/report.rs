@@ -1,0 +1,91 @@
+//! The result of a run, for programs and for people.
+
+use super::arguments::Arguments;
+use raphson::{Dataset, Error, Run};
+use std::io::Write;
+use std::path::Path;
+
+/// The result under the names of the contract; numbers that are not finite become null.
+pub fn json(
+    arguments: &Arguments,
+    name: &str,
+    data: &Dataset,
+    mu: f64,
+    run: &Run<Vec<f64>>,
+    [load_seconds, solve_seconds]: [f64; 2],
+    threads: usize,
+) -> serde_json::Value {
+    let gap = (mu > 0.0 && !arguments.intercept)
+        .then(|| run.gradient_norm * (run.gradient_norm / (2.0 * mu)));
+    let report = &run.report;
+    serde_json::json!({
+        "data": name,
+        "n": data.n_rows(),
+        "d": data.n_features(),
+        "nnz": data.nnz(),
+        "solver": arguments.solver.name(),
+        "mu": mu,
+        "tol": arguments.tol.or(arguments.gap.is_none().then_some(1e-8)),
+        "gap": arguments.gap,
+        "status": run.status.name(),
+        "converged": run.converged(),
+        "f": run.f,
+        "grad_norm": run.gradient_norm,
+        "gap_bound": gap,
+        "iterations": report.iterations,
+        "trials": report.trials,
+        "values": report.values,
+        "gradients": report.gradients,
+        "hessians": report.hessians,
+        "hessian_products": report.hessian_products,
+        "factorizations": report.factorizations,
+        "load_seconds": load_seconds,
+        "solve_seconds": solve_seconds,
+        "threads": threads,
+    })
+}
+
+/// Prints the result for people.
+pub fn table(result: &serde_json::Value, run: &Run<Vec<f64>>) {
+    for key in [
+        "data",
+        "n",
+        "d",
+        "nnz",
+        "solver",
+        "mu",
+        "f",
+        "grad_norm",
+        "gap_bound",
+        "iterations",
+        "trials",
+        "values",
+        "gradients",
+        "hessians",
+        "hessian_products",
+        "factorizations",
+        "load_seconds",
+        "solve_seconds",
+        "threads",
+    ] {
+        let value = &result[key];
+        println!(
+            "{key:>16}  {}",
+            value.as_str().map_or(value.to_string(), String::from)
+        );
+    }
+    println!("{:>16}  {}", "status", run.status);
+}
+
+/// Writes to a file, or to standard output for -.
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let outcome = if path == Path::new("-") {
+        std::io::stdout().write_all(text.as_bytes())
+    } else {
+        std::fs::write(path, text)
+    };
+    outcome.map_err(|source| Error::Io {
+        path: path.display().to_string(),
+        source,
+    })
+}

@@ -1,0 +1,447 @@
+//! Models of one margin a row: a loss of mᵢ = aᵢᵀw + b.
+//!
+//! # Problem
+//! min over w (and b)  f = Σᵢ cᵢ ℓ(mᵢ, yᵢ) + (μ/2)‖w‖²
+//!
+//! with the labels yᵢ and cᵢ = sᵢ/Σs the normalized sample weights, 1/n by default: a **mean**
+//! loss. For a sum loss with penalty λ use μ = λ/n. The intercept b, if any, is the last
+//! coefficient and is not penalized. The [`Loss`] ℓ is convex in the margin:
+//! [`LogisticRegression`](super::LogisticRegression),
+//! [`LeastSquares`](super::LeastSquares) and [`PoissonRegression`](super::PoissonRegression) are
+//! this model with their losses, and [`with_loss`](LinearModel::with_loss) takes any other.
+//!
+//! # Derivatives
+//! g = Aᵀ(c ℓ′) + μw, H = Aᵀ diag(c ℓ″) A + μI.
+//!
+//! # Cost
+//! Margins are computed once per point and shared by value, gradient and
+//! Hessian: 2 flops an entry forward, 2 backward. Backtracks along one
+//! direction cost no pass forward. The Hessian is an object of n weights that
+//! the solver factors in the cheapest of three ways, see
+//! [`gram`](crate::linear::gram).
+//!
+//! # Batches
+//! As a [`FiniteSum`](crate::FiniteSum) the terms are fᵢ = n cᵢ ℓ(mᵢ, yᵢ) + (μ/2)‖w‖², so that their plain mean is
+//! f, with sample weights too, and the mean over uniformly drawn batches is f in expectation. An
+//! evaluation on b rows costs as much as one of a model of these rows (and d for its output). A
+//! value that is NaN is an error that names the row.
+
+mod oracles;
+
+use super::batch::{LastBatch, batch_shares, nan_row, penalty, shares};
+use super::design::Design;
+use super::margins::{MarginCache, Slot};
+use crate::data::Dataset;
+use crate::edge::{SymMat, SymView};
+use crate::error::Error;
+use crate::finite_sum::Batch;
+use crate::linear::gram::{GramSolve, GramView};
+use crate::parallel::{chunks_mut, norm};
+use crate::status::Failed;
+use argmin::core::Error as HostError;
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
+
+/// Rows per chunk of the loss.
+const CHUNK: usize = 2048;
+/// Operations a row of the loss counts as, for the choice of threads.
+const ROW_WORK: usize = 40;
+
+/// A convex loss of a margin and a label; every function returns `share` times its quantity.
+pub trait Loss: Clone + Debug + Send + Sync {
+    /// c ℓ(m, y).
+    fn value(&self, margin: f64, label: f64, share: f64) -> f64;
+    /// c ∂ℓ/∂m.
+    fn slope(&self, margin: f64, label: f64, share: f64) -> f64;
+    /// c ∂²ℓ/∂m², not negative.
+    fn curvature(&self, margin: f64, label: f64, share: f64) -> f64;
+
+    /// How far a change of the margin leads down a loss that has no minimum: negative if it leads
+    /// up or the loss has one.
+    ///
+    /// If it is positive for a whole direction, no minimizer exists without a penalty. Default:
+    /// −|change|, every loss has a minimum.
+    fn advance(&self, change: f64, label: f64) -> f64 {
+        let _ = label;
+        -change.abs()
+    }
+
+    /// Whether [`advance`](Loss::advance) is ever positive. Default: no.
+    fn recedes(&self) -> bool {
+        false
+    }
+
+    /// Whether data with these labels can be fitted. Default: yes.
+    fn check(&self, l2: f64, intercept: bool) -> Result<(), Error> {
+        let _ = (l2, intercept);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Shared<L> {
+    design: Arc<Design>,
+    label: Vec<f64>,
+    /// cᵢ, summing to 1 over the data.
+    share: Vec<f64>,
+    loss: L,
+    l2: f64,
+    intercept: bool,
+    solve: GramSolve,
+    defect: Option<String>,
+    /// A batch of a model, which tells nothing about the whole.
+    partial: bool,
+}
+
+/// A linear model with the loss `L`; see the [module](self).
+///
+/// Absolute deviations, smoothed (log cosh):
+/// ```
+/// use raphson::{Dataset, DampedNewton, models::{LinearModel, Loss}};
+/// #[derive(Debug, Clone)]
+/// struct LogCosh;
+/// impl Loss for LogCosh {
+///     fn value(&self, m: f64, y: f64, c: f64) -> f64 {
+///         let r = (m - y).abs();
+///         c * (r + (-2.0 * r).exp().ln_1p() - std::f64::consts::LN_2)
+///     }
+///     fn slope(&self, m: f64, y: f64, c: f64) -> f64 {
+///         c * (m - y).tanh()
+///     }
+///     fn curvature(&self, m: f64, y: f64, c: f64) -> f64 {
+///         c / (m - y).cosh().powi(2)
+///     }
+/// }
+/// let rows = [[0.0], [1.0], [2.0], [3.0], [4.0]].map(|r| r.to_vec());
+/// let data = Dataset::from_rows(&rows, &[0.0, 1.0, 20.0, 3.0, 4.0])?;
+/// let model = LinearModel::with_loss(&data, LogCosh).intercept(true);
+/// let run = DampedNewton::new().minimize(&model, model.origin())?.must_converge()?;
+/// assert!((run.x[0] - 1.0).abs() < 1e-6);
+/// assert!((run.x[1] - 0.25f64.atanh()).abs() < 1e-6); // least squares: 3.6
+/// # Ok::<(), raphson::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LinearModel<L> {
+    shared: Arc<Shared<L>>,
+    margins: MarginCache,
+    origin_slope: OnceLock<f64>,
+    last: LastBatch<LinearModel<L>>,
+}
+
+impl<L: Loss> LinearModel<L> {
+    /// Mean of any loss on `data`, whose labels it gets as they are, without penalty and intercept.
+    pub fn with_loss(data: &Dataset, loss: L) -> Self {
+        LinearModel::with_labels(data, data.labels().to_vec(), loss, None)
+    }
+
+    pub(crate) fn with_labels(
+        data: &Dataset,
+        label: Vec<f64>,
+        loss: L,
+        defect: Option<String>,
+    ) -> Self {
+        let n = data.n_rows();
+        LinearModel::of(Shared {
+            design: Arc::new(Design::new(data)),
+            label,
+            share: vec![1.0 / n as f64; n],
+            loss,
+            l2: 0.0,
+            intercept: false,
+            solve: GramSolve::Auto,
+            defect,
+            partial: false,
+        })
+    }
+
+    fn of(shared: Shared<L>) -> Self {
+        LinearModel {
+            // Batches are evaluated on whatever points a solver compares, not along lines.
+            margins: MarginCache::new(1, !shared.partial),
+            shared: Arc::new(shared),
+            origin_slope: OnceLock::new(),
+            last: LastBatch::default(),
+        }
+    }
+
+    fn change(self, change: impl FnOnce(&mut Shared<L>)) -> Self {
+        let mut shared = Arc::unwrap_or_clone(self.shared);
+        change(&mut shared);
+        LinearModel::of(shared)
+    }
+
+    /// Penalty (μ/2)‖w‖² on the coefficients but not on a free intercept. Default 0.
+    pub fn l2(self, mu: f64) -> Self {
+        self.change(|s| {
+            s.l2 = mu;
+            s.defect = s.defect.take().or_else(|| penalty(mu));
+        })
+    }
+
+    /// Adds an unpenalized intercept as the last coefficient. Default: none.
+    pub fn intercept(self, free: bool) -> Self {
+        self.change(|s| s.intercept = free)
+    }
+
+    /// Weight of each row in the mean. Default: all equal. Zero leaves a row out.
+    pub fn sample_weights(self, weights: &[f64]) -> Self {
+        self.change(|s| match shares(s.share.len(), weights) {
+            Ok(share) => s.share = share,
+            Err(defect) => {
+                s.defect.get_or_insert(defect);
+            }
+        })
+    }
+
+    /// How the Newton system is solved. Default: [`GramSolve::Auto`].
+    pub fn solve_by(self, way: GramSolve) -> Self {
+        self.change(|s| s.solve = way)
+    }
+
+    /// Whether the data can be fitted with these options.
+    pub fn check(&self) -> Result<(), Error> {
+        let s = &self.shared;
+        if let Some(defect) = &s.defect {
+            return Err(Error::Data(defect.clone()));
+        }
+        s.loss.check(s.l2, s.intercept)?;
+        if s.solve == GramSolve::Dual && s.l2 == 0.0 {
+            let text = "GramSolve::Dual needs a positive l2 penalty; use Primal or Auto";
+            return Err(Error::Data(text.into()));
+        }
+        Ok(())
+    }
+
+    /// Number of coefficients, the intercept included.
+    pub fn dimension(&self) -> usize {
+        self.shared.dimension()
+    }
+
+    /// The zero vector, the usual start point.
+    pub fn origin(&self) -> Vec<f64> {
+        vec![0.0; self.dimension()]
+    }
+
+    /// Norm of the gradient at the origin, the scale of relative gradient tests.
+    pub fn gradient_scale(&self) -> f64 {
+        *self.origin_slope.get_or_init(|| {
+            let s = &self.shared;
+            let labels = s.label.iter().zip(&s.share);
+            let slopes: Vec<f64> = labels.map(|(y, c)| s.loss.slope(0.0, *y, *c)).collect();
+            let mut g = self.origin();
+            s.design.mul_transpose(&slopes, &mut g);
+            norm(&g)
+        })
+    }
+
+    /// aᵢᵀw + b for every row of `data`, which may be other data than the model was made of.
+    ///
+    /// # Errors
+    /// [`Error::WrongLength`] if `data` has more features than the model or `w` has
+    /// the wrong length.
+    pub fn decision(&self, w: &[f64], data: &Dataset) -> Result<Vec<f64>, Error> {
+        crate::error::length("coefficients", self.dimension(), w.len())?;
+        let features = self.shared.design.features();
+        if data.n_features() > features {
+            crate::error::length("features of the data", features, data.n_features())?;
+        }
+        let offset = w.get(features).copied().unwrap_or(0.0);
+        Ok((0..data.n_rows())
+            .map(|i| {
+                let (cols, values) = data.row(i);
+                let terms = cols.iter().zip(values).map(|(&j, v)| w[j as usize] * v);
+                offset + terms.sum::<f64>()
+            })
+            .collect())
+    }
+
+    /// Products with the data matrix so far, for tests of cost.
+    pub fn forward_passes(&self) -> u64 {
+        self.margins.with(|margins| margins.passes)
+    }
+
+    pub(crate) fn loss(&self) -> &L {
+        &self.shared.loss
+    }
+
+    fn ready(&self, w: &[f64]) -> Result<(), Error> {
+        self.check()?;
+        crate::error::length("coefficients", self.dimension(), w.len())
+    }
+
+    /// The model of the batch, whose check was passed or failed by the whole.
+    fn on<T>(
+        &self,
+        batch: Batch<'_>,
+        evaluate: impl FnOnce(&Self) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let Batch::Terms(terms) = batch else {
+            return evaluate(self);
+        };
+        let s = &self.shared;
+        let part = self.last.get(s.label.len(), terms, || {
+            LinearModel::of(Shared {
+                design: Arc::new(s.design.select(terms)),
+                label: terms.iter().map(|&i| s.label[i]).collect(),
+                share: batch_shares(&s.share, terms),
+                loss: s.loss.clone(),
+                defect: s.defect.clone(),
+                partial: true,
+                ..**s
+            })
+        })?;
+        evaluate(&part)
+    }
+
+    /// An error if `value` is NaN.
+    fn named(&self, value: f64, w: &[f64], batch: Batch<'_>) -> Result<(), Error> {
+        if !value.is_nan() {
+            return Ok(());
+        }
+        let s = &self.shared;
+        Err(self.margins.with(|margins| {
+            let slot = margins.at(&s.design, w);
+            nan_row(batch, s.label.len(), |i| {
+                let value = s.loss.value(slot.margin[i], s.label[i], s.share[i]);
+                value.is_nan()
+            })
+        }))
+    }
+}
+
+impl<L: Loss> Shared<L> {
+    fn dimension(&self) -> usize {
+        self.design.features() + usize::from(self.intercept)
+    }
+
+    /// Loss and the derivative of each row's loss with respect to its margin.
+    fn evaluate(&self, slot: &mut Slot) {
+        if slot.evaluated {
+            return;
+        }
+        let n = slot.margin.len();
+        let margin = &slot.margin;
+        chunks_mut(&mut slot.rows, CHUNK, ROW_WORK * n, |first, rows| {
+            for (k, row) in rows.iter_mut().enumerate() {
+                let i = first + k;
+                *row = self.loss.slope(margin[i], self.label[i], self.share[i]);
+            }
+        });
+        let chunks = n.div_ceil(CHUNK);
+        let mut partial = [0.0; 1];
+        let mut total = 0.0;
+        if chunks <= 1 {
+            self.sum(margin, 0, &mut partial);
+            total = partial[0];
+        } else {
+            let mut partial = vec![0.0; chunks];
+            chunks_mut(&mut partial, 1, ROW_WORK * n, |k, out| {
+                self.sum(margin, k * CHUNK, out);
+            });
+            total += partial.iter().sum::<f64>();
+        }
+        slot.value = total;
+        slot.evaluated = true;
+    }
+
+    fn sum(&self, margin: &[f64], first: usize, out: &mut [f64]) {
+        let last = (first + CHUNK).min(margin.len());
+        out[0] = (first..last)
+            .map(|i| self.loss.value(margin[i], self.label[i], self.share[i]))
+            .sum();
+    }
+
+    fn penalty(&self, w: &[f64]) -> f64 {
+        if self.l2 == 0.0 {
+            return 0.0; // and not 0 · ∞
+        }
+        let w = norm(&w[..self.design.features()]);
+        0.5 * self.l2 * w * w
+    }
+
+    /// c ℓ″ for each row.
+    fn weigh(&self, slot: &mut Slot) {
+        if slot.weighted {
+            return;
+        }
+        let margin = &slot.margin;
+        slot.weight.resize(margin.len(), 0.0);
+        chunks_mut(
+            &mut slot.weight,
+            CHUNK,
+            ROW_WORK * margin.len(),
+            |first, out| {
+                for (k, out) in out.iter_mut().enumerate() {
+                    let i = first + k;
+                    *out = self.loss.curvature(margin[i], self.label[i], self.share[i]);
+                }
+            },
+        );
+        slot.weighted = true;
+    }
+
+    fn gram<'a>(&'a self, weight: &'a [f64]) -> GramView<'a> {
+        GramView {
+            design: &self.design,
+            weight,
+            ridge: self.l2,
+            intercept: self.intercept,
+            solve: self.solve,
+        }
+    }
+
+    fn may_object(&self) -> bool {
+        self.l2 <= 0.0 && !self.partial && self.loss.recedes()
+    }
+
+    /// Without penalty: does the loss turn out to have no minimum at x, or along the last step?
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        if !self.may_object() {
+            return Ok(());
+        }
+        let mut margin = vec![0.0; self.label.len()];
+        let mut range = |w: &[f64]| {
+            self.design.mul(w, &mut margin);
+            let rows = margin.iter().zip(&self.label).zip(&self.share);
+            rows.filter(|(_, c)| **c > 0.0)
+                .map(|((m, y), _)| self.loss.advance(*m, *y))
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), z| {
+                    (low.min(z), high.max(z))
+                })
+        };
+        // All rows advance: w is a proof.
+        let complete = range(x).0 > 0.0;
+        // A Newton step along a direction of recession moves margins by about one
+        // and none backward: no minimizer can lie ahead.
+        let (low, high) = range(step);
+        let quasi = high >= 0.1 && low >= -1e-6 * high;
+        if complete || quasi {
+            return Err(Failed::Separable);
+        }
+        Ok(())
+    }
+}
+
+/// The Hessian of a linear model: weights, not a matrix.
+#[derive(Debug, Clone)]
+pub struct WeightedGram<L> {
+    shared: Arc<Shared<L>>,
+    weight: Vec<f64>,
+    scale: Option<f64>,
+}
+
+impl<L: Loss> SymMat for WeightedGram<L> {
+    fn sym(&self) -> SymView<'_> {
+        SymView::Gram(self.shared.gram(&self.weight))
+    }
+    fn gradient_scale(&self) -> Option<f64> {
+        self.scale
+    }
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        self.shared.verify(x, step)
+    }
+
+    fn may_object(&self) -> bool {
+        self.shared.may_object()
+    }
+}

@@ -1,0 +1,149 @@
+//! What solvers ask of a linear model.
+
+use super::{LinearModel, Loss, WeightedGram};
+use crate::finite_sum::{Batch, FiniteSum};
+use crate::models::batch::nan_row;
+use crate::models::margins::Slot;
+use crate::problem::HessianProduct;
+use crate::status::Failed;
+use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
+use std::sync::Arc;
+
+impl<L: Loss> CostFunction for LinearModel<L> {
+    type Param = Vec<f64>;
+    type Output = f64;
+
+    fn cost(&self, w: &Vec<f64>) -> Result<f64, HostError> {
+        self.ready(w)?;
+        let loss = self.margins.with(|margins| {
+            let slot = margins.at(&self.shared.design, w);
+            self.shared.evaluate(slot);
+            slot.value
+        });
+        Ok(loss + self.shared.penalty(w))
+    }
+}
+
+impl<L: Loss> Gradient for LinearModel<L> {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+
+    fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, HostError> {
+        self.ready(w)?;
+        let mut g = vec![0.0; w.len()];
+        self.margins.with(|margins| {
+            let slot = margins.at(&self.shared.design, w);
+            self.shared.evaluate(slot);
+            self.shared.design.mul_transpose(&slot.rows, &mut g);
+        });
+        let features = self.shared.design.features();
+        for (g, w) in g.iter_mut().zip(&w[..features]) {
+            *g += self.shared.l2 * w;
+        }
+        Ok(g)
+    }
+}
+
+impl<L: Loss> Hessian for LinearModel<L> {
+    type Param = Vec<f64>;
+    type Hessian = WeightedGram<L>;
+
+    fn hessian(&self, w: &Vec<f64>) -> Result<WeightedGram<L>, HostError> {
+        self.ready(w)?;
+        let weight = self.margins.with(|margins| {
+            let slot = margins.anchor(&self.shared.design, w);
+            self.shared.weigh(slot);
+            slot.weight.clone()
+        });
+        Ok(WeightedGram {
+            shared: Arc::clone(&self.shared),
+            weight,
+            scale: (!self.shared.partial).then(|| self.gradient_scale()),
+        })
+    }
+}
+
+impl<L: Loss> HessianProduct for LinearModel<L> {
+    type Param = Vec<f64>;
+
+    fn hessian_product(&self, w: &Vec<f64>, v: &[f64], out: &mut [f64]) -> Result<(), HostError> {
+        self.ready(w)?;
+        self.margins.with(|margins| {
+            let slot = margins.anchor(&self.shared.design, w);
+            self.shared.weigh(slot);
+            let Slot {
+                weight, scratch, ..
+            } = slot;
+            scratch.resize(weight.len(), 0.0);
+            self.shared.gram(weight).mul(0.0, v, out, scratch);
+        });
+        Ok(())
+    }
+
+    fn hessian_diagonal(&self, w: &Vec<f64>, out: &mut [f64]) -> Result<bool, HostError> {
+        self.ready(w)?;
+        self.margins.with(|margins| {
+            let slot = margins.anchor(&self.shared.design, w);
+            self.shared.weigh(slot);
+            self.shared.gram(&slot.weight).diagonal(out);
+        });
+        Ok(true)
+    }
+
+    fn gradient_scale(&self) -> Option<f64> {
+        Some(LinearModel::gradient_scale(self))
+    }
+
+    fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        self.shared.verify(x, step)
+    }
+}
+
+impl<L: Loss> FiniteSum for LinearModel<L> {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+    type Hessian = WeightedGram<L>;
+
+    fn terms(&self) -> usize {
+        self.shared.label.len()
+    }
+
+    fn value(&self, w: &Vec<f64>, batch: Batch<'_>) -> Result<f64, HostError> {
+        self.on(batch, |model| {
+            let value = model.cost(w)?;
+            model.named(value, w, batch)?;
+            Ok(value)
+        })
+    }
+
+    fn value_gradient(&self, w: &Vec<f64>, batch: Batch<'_>) -> Result<(f64, Vec<f64>), HostError> {
+        self.on(batch, |model| {
+            let value = model.cost(w)?;
+            model.named(value, w, batch)?;
+            Ok((value, model.gradient(w)?))
+        })
+    }
+
+    fn hessian(&self, w: &Vec<f64>, batch: Batch<'_>) -> Result<WeightedGram<L>, HostError> {
+        self.on(batch, |model| {
+            let hessian = Hessian::hessian(model, w)?;
+            if hessian.weight.iter().any(|weight| weight.is_nan()) {
+                let nan = |i: usize| hessian.weight[i].is_nan();
+                return Err(nan_row(batch, hessian.weight.len(), nan).into());
+            }
+            Ok(hessian)
+        })
+    }
+
+    fn hessian_product(
+        &self,
+        w: &Vec<f64>,
+        batch: Batch<'_>,
+        v: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), HostError> {
+        self.on(batch, |model| {
+            HessianProduct::hessian_product(model, w, v, out)
+        })
+    }
+}
