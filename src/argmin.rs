@@ -8,6 +8,8 @@
 //!   ends with `SolverExit` and the text of its [`Status`].
 //! * argmin keeps the first of equal costs as its best point; here it is the last
 //!   one, and at the end of a converged run the converged point.
+//! * Where only some points are evaluated, as in stochastic methods, `cost` is f at the last
+//!   evaluated point and `best_param` the best of the evaluated ones.
 //! * On resume argmin restores solver and state from the file, `max_iters`
 //!   included. To go on after the iteration limit, load, raise and save it:
 //!   `let (solver, state) = checkpoint.load()?…; checkpoint.save(&solver, &state.max_iters(100))?;`
@@ -65,7 +67,12 @@ where
         let buffer = state.take_prev_param().unwrap_or_else(|| now.clone());
         let (user, counts) = parts(problem)?;
         let mut oracle = HostOracle::<O, C>::new(user, counts, buffer);
-        if self.method.step(&mut oracle).is_err() {
+        let mut result = self.method.step(&mut oracle);
+        let last = state.iter.saturating_add(1) >= state.max_iters;
+        if result.is_ok() && last && !self.method.status().is_final() {
+            result = self.method.finish(&mut oracle);
+        }
+        if result.is_err() {
             return Err(oracle.into_host_error());
         }
         let (mut point, slope) = oracle.into_parts();
@@ -98,6 +105,17 @@ fn parts<O>(
 impl<M: Method, C> Raphson<M, C> {
     /// Makes the point that the method stands for argmin's best one.
     fn settle<P: VecLike, G>(&self, state: &mut Host<P, G>) {
+        if self.method.keeps_best() {
+            let (x, f) = self.method.best();
+            let known = state.best_param.is_some() && state.best_cost.to_bits() == f.to_bits();
+            if !known && let Some(mut best) = state.best_param.take().or(state.param.clone()) {
+                best.write(x);
+                state.best_param = Some(best);
+                state.best_cost = f;
+                state.last_best_iter = state.iter;
+            }
+            return;
+        }
         let f = self.method.f();
         let noise = 16.0 * f64::EPSILON * f.abs();
         let converged = self.method.status().is_converged() && f <= state.best_cost + noise;
@@ -143,6 +161,16 @@ impl<M: Method, C> Raphson<M, C> {
             ("factorizations", KvValue::Uint(record.factorizations)),
         ] {
             kv.kv.insert(key.to_string(), value);
+        }
+        if record.sample_gradients > 0 {
+            for (key, value) in [
+                ("loss", KvValue::Float(record.loss)),
+                ("epochs", KvValue::Float(record.epochs)),
+                ("sample_gradients", KvValue::Uint(record.sample_gradients)),
+                ("memory", KvValue::Float(record.memory)),
+            ] {
+                kv.kv.insert(key.to_string(), value);
+            }
         }
         Some(kv)
     }

@@ -83,6 +83,22 @@ pub enum Error {
         /// What is allowed.
         requirement: &'static str,
     },
+    /// A batch size of 0, or more than the finite sum has terms.
+    #[error(
+        "a batch of {size} terms from a sum of {terms}: the size must be at least 1 and at most the number of terms"
+    )]
+    InvalidBatchSize {
+        /// The batch size.
+        size: usize,
+        /// n, the number of terms.
+        terms: usize,
+    },
+    /// A method asked for something that the problem's traits do not offer.
+    #[error("the problem does not offer {what}")]
+    NotOffered {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// No start point was given to argmin's `Executor`.
     #[error("no start point: call `.configure(|state| state.param(x0))`")]
     MissingStart,

@@ -35,6 +35,7 @@
 //! | argmin's `CostFunction`, `Gradient`, `Hessian` | [`DampedNewton::new`](Raphson::new) |
 //! | `CostFunction`, `Gradient`, our [`HessianProduct`] | [`DampedNewton::matrix_free`](Raphson::matrix_free) |
 //! | our [`Fused`]: value, gradient, Hessian in one pass | [`DampedNewton::fused`](Raphson::fused) |
+//! | our [`FiniteSum`]: all of these on batches of terms | [`StochasticNewton::new`](Raphson::new) |
 //!
 //! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
 //! [`edge`] for the types. [`check`] compares derivatives with differences,
@@ -53,6 +54,9 @@
 //! | [`GradientRegularizedNewton`] | convex f, Hessian semidefinite | 1 Hessian, 1 to 2 factorizations and gradients |
 //! | [`GradientNormalizedNewton`] | approximate Hessians, a metric | 1 to 2 factorizations and gradients |
 //! | [`AcceleratedCubicNewton`] | convex f with inexact or stochastic derivatives | 1 Hessian, 2 gradients |
+//! | [`StochasticNewton`] | means of many convex terms, few variables | 1 gradient and Hessian of a batch, 1 factorization |
+//! | [`AveragedHessianNewton`] | the same; the most accurate of the three | as above |
+//! | [`FilteredNewton`] | the same, with constant steps or a line search on small batches | as above, 2 factorizations, 1 inverse |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
 //! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.
@@ -102,6 +106,7 @@ pub mod record;
 pub mod solver;
 pub mod status;
 mod step;
+pub mod stochastic;
 pub mod subproblem;
 mod termination;
 
@@ -117,15 +122,18 @@ pub use linear::GramSolve;
 pub use method::accelerated::AcceleratedCubicNewton;
 pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
+pub use method::filtered_newton::{FilteredNewton, MarginalPrecision};
 pub use method::regularized::{
     GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
 };
+pub use method::stochastic::{AveragedHessianNewton, StochasticNewton};
 pub use method::trust_region::TrustRegionNewton;
 pub use models::{LeastSquares, LogisticRegression, PoissonRegression, Softmax};
 pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};
-pub use solver::{Raphson, Run};
+pub use solver::{Evaluated, Raphson, Run};
 pub use status::{Converged, Failed, Status, Stopped};
+pub use stochastic::{Averaging, Sampler, StepSchedule};
 
 /// The examples of the README, compiled and run as tests.
 #[cfg(all(doctest, feature = "libsvm"))]

@@ -10,8 +10,10 @@ pub mod accelerated;
 pub(crate) mod course;
 pub mod cubic;
 pub mod damped_newton;
+pub mod filtered_newton;
 pub(crate) mod newton_type;
 pub mod regularized;
+pub mod stochastic;
 pub mod trust_region;
 
 /// An iterative method on slices; object safe, compiled once.
@@ -44,6 +46,20 @@ pub trait Method {
     /// The point to return: the accepted one of a converged run, else the one with the least f.
     fn best(&self) -> (&[f64], f64) {
         self.course().best()
+    }
+    /// Whether [`f`](Method::f) may belong to an earlier point than [`x`](Method::x), so that
+    /// only [`best`](Method::best) knows what argmin's best point is.
+    fn keeps_best(&self) -> bool {
+        false
+    }
+    /// Called after the last step if the run is ended from outside: the chance to evaluate what
+    /// was left open.
+    fn finish(&mut self, _oracle: &mut dyn Oracle) -> Result<(), Abort> {
+        Ok(())
+    }
+    /// An average of the points with f there, if the method keeps one.
+    fn average(&self) -> Option<(&[f64], f64)> {
+        None
     }
     /// How the run stands.
     fn status(&self) -> Status {

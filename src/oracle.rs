@@ -5,9 +5,11 @@
 //! derivatives, how a user's problem becomes an oracle. The source is a marker
 //! type on the solver because Rust cannot find out that a problem also
 //! implements an optional trait: [`Explicit`] (argmin's `Hessian`),
-//! [`Products`] ([`HessianProduct`]) and [`OnePass`] ([`Fused`]).
+//! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]) and [`Batches`]
+//! ([`FiniteSum`]), which alone can be evaluated on a part of its terms.
 
 use crate::edge::{SymMat, SymView, VecLike};
+use crate::finite_sum::{Batch, FiniteSum};
 use crate::problem::{Fused, HessianProduct};
 use crate::record::Report;
 use crate::status::Failed;
@@ -55,7 +57,31 @@ pub trait Oracle {
     fn validate(&mut self) -> Result<(), Abort>;
     /// Keeps an error of ours as if the problem had returned it.
     fn fail(&mut self, error: crate::Error) -> Abort;
+
+    /// Number of terms, if the problem is a finite sum.
+    fn terms(&self) -> Option<usize> {
+        None
+    }
+    /// The mean of the terms of a batch at x.
+    fn batch_value(&mut self, _x: &[f64], _batch: Batch<'_>) -> Result<f64, Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: BATCHES }))
+    }
+    /// Value and gradient of the mean over a batch at x.
+    fn batch_value_gradient(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _out: &mut [f64],
+    ) -> Result<f64, Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: BATCHES }))
+    }
+    /// Evaluates the curvature of the mean over a batch at x and keeps it.
+    fn batch_refresh(&mut self, _x: &[f64], _batch: Batch<'_>) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: BATCHES }))
+    }
 }
+
+const BATCHES: &str = "batches of its terms; implement `raphson::FiniteSum`";
 
 /// Second derivatives come from argmin's `Hessian`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,11 +92,15 @@ pub struct Products;
 /// Value, gradient and Hessian come from [`Fused`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OnePass;
+/// Value, gradient and Hessian come from [`FiniteSum`], on batches of its terms.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Batches;
 
 /// Sources of curvature that give a matrix.
 pub trait ByMatrix {}
 impl ByMatrix for Explicit {}
 impl ByMatrix for OnePass {}
+impl ByMatrix for Batches {}
 
 /// A twice differentiable problem whose second derivatives come from the source `C`.
 ///
@@ -113,6 +143,23 @@ pub trait Smooth<C> {
     /// See [`SymMat::may_object`].
     fn may_object(_kept: &Self::Kept) -> bool {
         true
+    }
+
+    /// Number of terms of a finite sum.
+    fn terms(&self) -> Option<usize> {
+        None
+    }
+    /// The mean over a batch.
+    fn batch_value(&self, _x: &Self::Point, _batch: Batch<'_>) -> Result<f64, Error> {
+        Err(crate::Error::NotOffered { what: BATCHES }.into())
+    }
+    /// Value and gradient of the mean over a batch.
+    fn batch_both(&self, _x: &Self::Point, _batch: Batch<'_>) -> Result<(f64, Self::Slope), Error> {
+        Err(crate::Error::NotOffered { what: BATCHES }.into())
+    }
+    /// The second derivatives of the mean over a batch.
+    fn batch_keep(&self, _x: &Self::Point, _batch: Batch<'_>) -> Result<Self::Kept, Error> {
+        Err(crate::Error::NotOffered { what: BATCHES }.into())
     }
 }
 
@@ -238,6 +285,55 @@ where
     }
 }
 
+impl<O: FiniteSum> Smooth<Batches> for O {
+    type Point = O::Param;
+    type Slope = O::Gradient;
+    type Kept = O::Hessian;
+    const CURVATURE: Option<&'static str> = Some("hessian_count");
+    const FUSED: bool = true;
+
+    fn value(&self, x: &O::Param) -> Result<f64, Error> {
+        FiniteSum::value(self, x, Batch::All)
+    }
+    fn slope(&self, x: &O::Param) -> Result<O::Gradient, Error> {
+        Ok(FiniteSum::value_gradient(self, x, Batch::All)?.1)
+    }
+    fn both(&self, x: &O::Param) -> Result<(f64, O::Gradient), Error> {
+        FiniteSum::value_gradient(self, x, Batch::All)
+    }
+    fn keep(&self, x: &O::Param) -> Result<O::Hessian, Error> {
+        FiniteSum::hessian(self, x, Batch::All)
+    }
+    fn view(kept: &O::Hessian) -> Curvature<'_> {
+        Curvature::Matrix(kept.sym())
+    }
+    fn product(&self, _: &O::Hessian, _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        Err(Error::msg(NO_PRODUCTS))
+    }
+    fn gradient_scale(&self, kept: &O::Hessian) -> Option<f64> {
+        kept.gradient_scale()
+    }
+    fn verify(&self, kept: &O::Hessian, x: &[f64], step: &[f64]) -> Result<(), Failed> {
+        kept.verify(x, step)
+    }
+    fn may_object(kept: &O::Hessian) -> bool {
+        kept.may_object()
+    }
+
+    fn terms(&self) -> Option<usize> {
+        Some(FiniteSum::terms(self))
+    }
+    fn batch_value(&self, x: &O::Param, batch: Batch<'_>) -> Result<f64, Error> {
+        FiniteSum::value(self, x, batch)
+    }
+    fn batch_both(&self, x: &O::Param, batch: Batch<'_>) -> Result<(f64, O::Gradient), Error> {
+        FiniteSum::value_gradient(self, x, batch)
+    }
+    fn batch_keep(&self, x: &O::Param, batch: Batch<'_>) -> Result<O::Hessian, Error> {
+        FiniteSum::hessian(self, x, batch)
+    }
+}
+
 /// A user's problem as an [`Oracle`], with argmin's counters beside it.
 pub(crate) struct HostOracle<'a, O: Smooth<C>, C> {
     problem: &'a O,
@@ -324,6 +420,33 @@ impl<'a, O: Smooth<C>, C> HostOracle<'a, O, C> {
     fn kept(&self) -> Option<&O::Kept> {
         self.kept.as_ref()
     }
+
+    /// Takes the curvature over that `evaluate` returns.
+    fn keep(
+        &mut self,
+        names: &[&'static str],
+        x: &[f64],
+        evaluate: impl FnOnce(&O, &O::Point) -> Result<O::Kept, Error>,
+    ) -> Result<(), Abort> {
+        // The old Hessian goes first, so that two never live at once.
+        self.kept = None;
+        let kept = self.call(names, x, evaluate)?;
+        if let Curvature::Matrix(view) = O::view(&kept)
+            && let Err(e) = view.check_shape(x.len())
+        {
+            return Err(self.abort(e.into()));
+        }
+        self.kept = Some(kept);
+        Ok(())
+    }
+
+    /// Number of terms in a batch.
+    fn size(&self, batch: Batch<'_>) -> u64 {
+        match batch {
+            Batch::All => self.problem.terms().unwrap_or(0) as u64,
+            Batch::Terms(terms) => terms.len() as u64,
+        }
+    }
 }
 
 impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
@@ -343,17 +466,7 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
         O::FUSED
     }
     fn refresh(&mut self, x: &[f64]) -> Result<(), Abort> {
-        let names = O::CURVATURE.as_slice();
-        // The old Hessian goes first, so that two never live at once.
-        self.kept = None;
-        let kept = self.call(names, x, |o, p| o.keep(p))?;
-        if let Curvature::Matrix(view) = O::view(&kept)
-            && let Err(e) = view.check_shape(x.len())
-        {
-            return Err(self.abort(e.into()));
-        }
-        self.kept = Some(kept);
-        Ok(())
+        self.keep(O::CURVATURE.as_slice(), x, |o, p| o.keep(p))
     }
     fn curvature(&self) -> Curvature<'_> {
         self.kept().map_or(Curvature::Products, O::view)
@@ -397,6 +510,27 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
     }
     fn fail(&mut self, error: crate::Error) -> Abort {
         self.abort(error.into())
+    }
+    fn terms(&self) -> Option<usize> {
+        self.problem.terms()
+    }
+    fn batch_value(&mut self, x: &[f64], batch: Batch<'_>) -> Result<f64, Abort> {
+        self.call(&["batch_cost_count"], x, |o, p| o.batch_value(p, batch))
+    }
+    fn batch_value_gradient(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: &mut [f64],
+    ) -> Result<f64, Abort> {
+        *self.counts.entry("sample_gradient_count").or_insert(0) += self.size(batch);
+        let names = &["batch_cost_count", "batch_gradient_count"];
+        let (f, slope) = self.call(names, x, |o, p| o.batch_both(p, batch))?;
+        self.store(slope, out)?;
+        Ok(f)
+    }
+    fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
+        self.keep(&["batch_hessian_count"], x, |o, p| o.batch_keep(p, batch))
     }
 }
 
@@ -454,5 +588,30 @@ impl Oracle for Counted<'_> {
     }
     fn fail(&mut self, error: crate::Error) -> Abort {
         self.inner.fail(error)
+    }
+    fn terms(&self) -> Option<usize> {
+        self.inner.terms()
+    }
+    fn batch_value(&mut self, x: &[f64], batch: Batch<'_>) -> Result<f64, Abort> {
+        self.report.batch_values += 1;
+        self.inner.batch_value(x, batch)
+    }
+    fn batch_value_gradient(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: &mut [f64],
+    ) -> Result<f64, Abort> {
+        self.report.batch_values += 1;
+        self.report.batch_gradients += 1;
+        self.report.sample_gradients += match batch {
+            Batch::All => self.inner.terms().unwrap_or(0) as u64,
+            Batch::Terms(terms) => terms.len() as u64,
+        };
+        self.inner.batch_value_gradient(x, batch, out)
+    }
+    fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
+        self.report.batch_hessians += 1;
+        self.inner.batch_refresh(x, batch)
     }
 }

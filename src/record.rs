@@ -36,6 +36,15 @@ pub struct IterationRecord {
     pub hessian_products: u64,
     /// Factorizations so far, failed attempts included.
     pub factorizations: u64,
+    /// Smoothed mean of the batch losses so far, of a stochastic method; zero where a method has none.
+    pub loss: f64,
+    /// Passes over the terms of a finite sum that its batches made so far.
+    pub epochs: f64,
+    /// Gradients of single terms on batches so far.
+    pub sample_gradients: u64,
+    /// Norm of the matrix that carries the last direction of a filter into this one; zero where
+    /// a method has none.
+    pub memory: f64,
     /// Seconds since the start of the run.
     pub seconds: f64,
 }
@@ -75,4 +84,22 @@ pub struct Report {
     pub control: f64,
     /// Newton decrement at the last point where it was computed; zero if never.
     pub decrement: f64,
+    /// Evaluations of f on batches.
+    pub batch_values: u64,
+    /// Evaluations of the gradient on batches.
+    pub batch_gradients: u64,
+    /// Evaluations of the Hessian on batches.
+    pub batch_hessians: u64,
+    /// Gradients of single terms on batches.
+    pub sample_gradients: u64,
+    /// Passes over the terms of a finite sum that its batches made.
+    pub epochs: f64,
+    /// b‖g‖²/tr Cov on batches, averaged over the last epoch, if
+    /// [`noise_report`](crate::Raphson::noise_report) is on; below 1 noise dominates.
+    pub signal_to_noise: Option<f64>,
+    /// A warning: the memory of a filter was above 1 for ten steps in a row, so that old
+    /// directions grow instead of fading.
+    pub memory_grows: bool,
+    /// The first term of a finite sum that was not finite where a run failed as `NonFinite`.
+    pub offender: Option<usize>,
 }

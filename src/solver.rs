@@ -224,12 +224,24 @@ impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
                 break;
             }
         }
+        if method.finish(&mut oracle).is_err() {
+            return Err(oracle.into_error());
+        }
         let mut point = oracle.into_point();
+        let at = |x: &[f64], f: f64| {
+            let mut point = point.clone();
+            point.write(x);
+            Evaluated { x: point, f }
+        };
+        let last = at(method.x(), method.f());
+        let average = method.average().map(|(x, f)| at(x, f));
         let (x, f) = method.best();
         point.write(x);
         Ok(Run {
             f,
             x: point,
+            last,
+            average,
             gradient_norm: method.record().gradient_norm,
             status: method.status(),
             report: method.report().clone(),
@@ -237,6 +249,15 @@ impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
             seconds: clock.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// A point and f there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated<P> {
+    /// The point.
+    pub x: P,
+    /// f there.
+    pub f: f64,
 }
 
 /// The outcome of [`Raphson::minimize`].
@@ -247,6 +268,10 @@ pub struct Run<P> {
     pub x: P,
     /// f there.
     pub f: f64,
+    /// The last accepted point.
+    pub last: Evaluated<P>,
+    /// The average of the points, if the method keeps one.
+    pub average: Option<Evaluated<P>>,
     /// Euclidean norm of the gradient at the last accepted point, which of a converged run is `x`.
     pub gradient_norm: f64,
     /// How the run ended.

@@ -14,6 +14,9 @@ pub enum Solver {
     GradientNormalized,
     AcceleratedCubic,
     TrustRegion,
+    FilteredNewton,
+    AveragedNewton,
+    StochasticNewton,
 }
 
 impl Solver {
@@ -74,9 +77,9 @@ pub struct Arguments {
     /// Threads; results do not depend on it [default: all]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Most iterations
-    #[arg(long, default_value_t = 1000)]
-    pub max_iter: u64,
+    /// Most iterations [default: 1000; stochastic solvers: no limit]
+    #[arg(long)]
+    pub max_iter: Option<u64>,
     /// Rows per batch (stochastic solvers)
     #[arg(long)]
     pub batch: Option<usize>,

@@ -4,10 +4,11 @@ use super::Fit;
 use super::arguments::{Arguments, Solver, Stepsize};
 use argmin::core::{CostFunction, Gradient, Hessian};
 use raphson::observe::{ConvergencePlot, ProgressBar, Trace};
+use raphson::stochastic::Sampler;
 use raphson::{
-    AcceleratedCubicNewton, CubicNewton, DampedNewton, Error, GradientNormalizedNewton,
-    GradientRegularizedNewton, HessianProduct, LazyCubicNewton, LazyRegularizedNewton, Schedule,
-    SymMat, TrustRegionNewton,
+    AcceleratedCubicNewton, AveragedHessianNewton, CubicNewton, DampedNewton, Error,
+    FilteredNewton, FiniteSum, GradientNormalizedNewton, GradientRegularizedNewton, HessianProduct,
+    LazyCubicNewton, LazyRegularizedNewton, Schedule, StochasticNewton, SymMat, TrustRegionNewton,
 };
 
 /// Minimizes `model` from `start` as the arguments say; with `products` by Hessian-vector products
@@ -17,7 +18,8 @@ where
     O: CostFunction<Param = Vec<f64>, Output = f64>
         + Gradient<Param = Vec<f64>, Gradient = Vec<f64>>
         + Hessian<Param = Vec<f64>, Hessian: SymMat>
-        + HessianProduct<Param = Vec<f64>>,
+        + HessianProduct<Param = Vec<f64>>
+        + FiniteSum<Param = Vec<f64>>,
 {
     let tol = match (arguments.tol, arguments.gap) {
         (None, None) => 1e-8,
@@ -32,11 +34,14 @@ where
     });
     // The solvers differ in type, not in what is set and watched.
     macro_rules! fit {
-        ($solver:expr) => {{
+        ($solver:expr) => {
+            fit!($solver, 1000)
+        };
+        ($solver:expr, $steps:expr) => {{
             let mut solver = $solver
                 .gradient_tol(tol)
                 .gradient_tol_abs(tol)
-                .max_iters(arguments.max_iter);
+                .max_iters(arguments.max_iter.unwrap_or($steps));
             if let Some(gap) = arguments.gap {
                 solver = solver.gap_tol(gap, mu).require_all(tol > 0.0);
             }
@@ -52,6 +57,19 @@ where
                     true
                 })
                 .minimize(model, start)?
+        }};
+    }
+    macro_rules! batches {
+        ($solver:expr) => {{
+            let mut solver = $solver.seed(arguments.seed.unwrap_or(0));
+            if let Some(b) = arguments.batch {
+                let drop_last = false;
+                solver = solver.sampler(Sampler::EpochShuffle { b, drop_last });
+            }
+            if let Some(epochs) = arguments.epochs {
+                solver = solver.max_epochs(epochs as u64);
+            }
+            fit!(solver, u64::MAX)
         }};
     }
     let refresh = arguments.refresh;
@@ -93,6 +111,9 @@ where
         Solver::GradientNormalized => fit!(GradientNormalizedNewton::new()),
         Solver::AcceleratedCubic => fit!(AcceleratedCubicNewton::new()),
         Solver::TrustRegion => fit!(TrustRegionNewton::new()),
+        Solver::FilteredNewton => batches!(FilteredNewton::new()),
+        Solver::AveragedNewton => batches!(AveragedHessianNewton::new()),
+        Solver::StochasticNewton => batches!(StochasticNewton::new()),
     };
     bar.finish(run.status);
     if let Some(trace) = &mut trace {

@@ -76,6 +76,24 @@ impl DenseCholesky {
         Ok(())
     }
 
+    /// Overwrites each column of the column-major `rhs` by (H + τI)⁻¹ times it.
+    ///
+    /// # Errors
+    /// [`Breakdown::NotFactored`]; [`Breakdown::Length`] if `rhs` is not made of whole columns.
+    pub fn solve_columns_in_place(&mut self, rhs: &mut [f64]) -> Result<(), Breakdown> {
+        self.ready(self.n)?;
+        let columns = rhs.len() / self.n;
+        check_length(columns * self.n, rhs.len())?;
+        llt::solve::solve_in_place(
+            MatRef::from_column_major_slice(&self.factor, self.n, self.n),
+            MatMut::from_column_major_slice_mut(rhs, self.n, columns),
+            degree(self.n * self.n * columns),
+            // The kernel asks for no work memory.
+            self.scratch.stack(),
+        );
+        Ok(())
+    }
+
     /// L, column-major, with zeros above the diagonal; empty if there is no factor.
     pub fn lower(&self) -> Vec<f64> {
         if !self.factored {

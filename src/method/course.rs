@@ -26,7 +26,7 @@ pub struct Course {
     /// Accepted steps in a row too short to move x.
     pub(crate) short: u64,
     /// The larger of ‖x0‖ and the length of the first step, in the units of x.
-    reach: f64,
+    pub(crate) reach: f64,
     pub(crate) start_slope: f64,
     /// Scale of the relative gradient test.
     pub(crate) scale: f64,
