@@ -88,7 +88,7 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
             return Ok(Some(status));
         }
         let decrement = self.direction.decrement().unwrap_or(0.0);
-        let noise = self.course.tolerances.noise * self.course.at.f.abs();
+        let noise = self.course.noise();
         let gradients = self.course.report.gradients;
         let mut probe = Probe {
             oracle: Counted {
