@@ -23,7 +23,8 @@ pub enum TraceFormat {
     JsonLines,
 }
 
-/// Writes one row per record, with the fields of [`IterationRecord`] in their order.
+/// Writes one row per record, with the fields of [`IterationRecord`] in their order but for
+/// those that stochastic methods alone have (loss, epochs, sample gradients, memory).
 ///
 /// Reals have the fewest digits that read back as the same double. Rows are
 /// buffered and complete in the file after [`finish`](Trace::finish), which
