@@ -142,7 +142,7 @@ impl Globalization for GradientRegularization {
             };
             if passes {
                 if self.fixed.is_none() {
-                    self.constant = Some(self.lowered(probe, proposal, h, power));
+                    self.constant = Some(self.lowered(probe, proposal, h));
                 }
                 return Ok(Outcome::Accepted);
             }
@@ -184,15 +184,14 @@ impl GradientRegularization {
     }
 
     /// H after an accepted trial.
-    fn lowered(&self, probe: &Probe<'_>, proposal: Option<Proposal>, h: f64, power: f64) -> f64 {
+    fn lowered(&self, probe: &Probe<'_>, proposal: Option<Proposal>, h: f64) -> f64 {
         let lowers = match self.rule {
             Rule::Lazy => probe.phase.is_fresh(),
             Rule::Power(_) => true,
             Rule::Normalized => probe.trials == 1,
         };
-        let matters = proposal.is_some_and(|p| {
-            p.multiplier * p.length * p.length > NEGLIGIBLE * p.predicted && power > 0.0
-        });
+        let matters =
+            proposal.is_some_and(|p| p.multiplier * p.length * p.length > NEGLIGIBLE * p.predicted);
         if lowers && matters {
             h / self.factor()
         } else {

@@ -11,7 +11,7 @@
 //!
 //! | solver | λ | accepted if | then |
 //! |---|---|---|---|
-//! | [`GradientRegularizedNewton`] | H‖g‖ᵃ, a = ⅔ | Gᵀ(−s) ≥ ‖G‖²/(4λ) | H/4 after a first trial, 4H after a rejection |
+//! | [`GradientRegularizedNewton`] | H‖g‖ᵃ, a = ⅔ | Gᵀ(−s) ≥ ‖G‖²/(4λ) | H/4 after each step, 4H after a rejection |
 //! | [`GradientNormalizedNewton`] | ‖g‖/γ | f − f₊ ≥ ‖G‖²/(8λ) | 2γ after a first trial, γ/2 after a rejection |
 //! | [`LazyRegularizedNewton`] | sqrt(M‖g‖) | Gᵀ(−s) ≥ ‖G‖²/(4λ) | M/4 after a step with a fresh Hessian, 4M after a rejection |
 //!
@@ -37,10 +37,9 @@
 //! C₁ + C₂‖g‖ add C₁D²/k.
 //!
 //! # Differences from the source
-//! Constants start from the curvature instead of 1; nothing is added to γ; the
-//! constant is lowered only after an iteration without rejections, which saves a
-//! fifth of the factorizations; a search that ends without an acceptable trial is
-//! a failure, never a step.
+//! Constants start from the curvature instead of 1; nothing is added to γ; γ grows only
+//! after an iteration without rejections, which saves a fifth of the factorizations; a
+//! search that ends without an acceptable trial is a failure, never a step.
 //!
 //! # References
 //! N. Doikov, K. Mishchenko, Y. Nesterov, "Super-universal regularized Newton

@@ -9,7 +9,7 @@
 //! All three are solves with H + λI. Dense matrices are copied once per Hessian
 //! and factored by Cholesky for each λ, or reduced to tridiagonal form, after
 //! which a λ costs O(d): at once if the Hessian will serve many steps, else when
-//! it turns out indefinite. Sparse matrices stay sparse, terms of rank one are
+//! Cholesky has cost as much or the least eigenvalue is needed. Sparse matrices stay sparse, terms of rank one are
 //! inverted by the formula of Sherman and Morrison. Products go to a Krylov
 //! space (M) or to truncated conjugate gradients (Δ, λ), and cannot be reused.
 
@@ -145,7 +145,7 @@ impl From<SubproblemError> for Fault {
     }
 }
 
-/// A dense matrix that says so when it turns out indefinite, instead of paying for λ₁.
+/// A dense matrix that says so when λ₁ is needed, instead of paying for it.
 struct WhileDefinite<'a>(&'a mut ShiftedDense);
 
 impl Shifted for WhileDefinite<'_> {
@@ -370,8 +370,8 @@ impl ModelStep {
         self.work.dense.factorizations() + self.work.sparse.factorizations()
     }
 
-    /// By Cholesky until the matrix turns out indefinite, or until that has cost as much as
-    /// the reduction.
+    /// By Cholesky until the least eigenvalue is needed, or until that has cost as much as the
+    /// reduction.
     fn dense(&mut self, oracle: &mut Counted<'_>, at: &Iterate, value: f64) -> Solved {
         if self.spent * REDUCTION >= at.x.len().max(MOST_SMALL) as u64 {
             return self.turn(oracle, at, value);
@@ -637,8 +637,7 @@ impl Direction for ModelStep {
         control: f64,
         out: &mut [f64],
     ) -> Result<Option<Proposal>, Fault> {
-        let proposal = self.propose(oracle, at, control);
-        let proposal = proposal?;
+        let proposal = self.propose(oracle, at, control)?;
         if let Some(proposal) = &proposal {
             oracle.report.shift = proposal.multiplier;
             out.copy_from_slice(&self.work.step);
