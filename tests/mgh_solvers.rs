@@ -5,8 +5,9 @@ use argmin::core::{CostFunction, Gradient, Hessian};
 use faer::Side;
 use raphson::problems::{Mgh, MghProblem, MghProblem::*};
 use raphson::{
-    Converged, CubicNewton, DampedNewton, GradientNormalizedNewton, GradientRegularizedNewton,
-    LazyCubicNewton, LazyRegularizedNewton, Run, Status, Stopped, TrustRegionNewton,
+    AcceleratedCubicNewton, Converged, CubicNewton, DampedNewton, GradientNormalizedNewton,
+    GradientRegularizedNewton, LazyCubicNewton, LazyRegularizedNewton, Run, Status, Stopped,
+    TrustRegionNewton,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ enum Solver {
     TrustRegionProducts,
     LazyRegularized,
     GradientRegularized,
+    Accelerated,
 }
 use Solver::*;
 
@@ -34,7 +36,7 @@ const GENERAL: [Solver; 7] = [
     TrustRegionProducts,
 ];
 /// Those for convex f.
-const FOR_CONVEX: [Solver; 2] = [LazyRegularized, GradientRegularized];
+const FOR_CONVEX: [Solver; 3] = [LazyRegularized, GradientRegularized, Accelerated];
 
 fn solve(solver: Solver, problem: &Mgh, x0: Vec<f64>, tol: f64) -> Run<Vec<f64>> {
     macro_rules! run {
@@ -57,6 +59,7 @@ fn solve(solver: Solver, problem: &Mgh, x0: Vec<f64>, tol: f64) -> Run<Vec<f64>>
         TrustRegionProducts => run!(TrustRegionNewton::matrix_free()),
         LazyRegularized => run!(LazyRegularizedNewton::new()),
         GradientRegularized => run!(GradientRegularizedNewton::new()),
+        Accelerated => run!(AcceleratedCubicNewton::new()),
     }
 }
 
@@ -215,6 +218,15 @@ const CONVEX: [MghProblem; 8] = [
     LinearRank1WithZeros,
 ];
 
+/// The misses among them.
+const CONVEX_MISSES: &[(MghProblem, &[Solver], Miss)] = &[
+    // The rate is a power of k where f never rises, so that nothing restarts.
+    (PowellSingular, &[Accelerated], Slow),
+    (ExtendedPowellSingular, &[Accelerated], Slow),
+    (VariablyDimensioned, &[Accelerated], Slow),
+    (Penalty1, &[Accelerated], Slow),
+];
+
 /// The row of a run, and whether it reached a listed optimum.
 fn report(solver: Solver, problem: &Mgh, run: &Run<Vec<f64>>) -> bool {
     let hit = run.converged() && is_optimal(problem, run.f);
@@ -335,7 +347,13 @@ fn solvers_for_convex_functions_solve_the_convex_ones() {
     let problems = CONVEX.map(Mgh::new);
     for factor in [1.0, 10.0] {
         for solver in FOR_CONVEX {
-            assert_eq!(hits(solver, &problems, factor, &[]), problems.len());
+            let least = match solver {
+                Accelerated if factor == 1.0 => 5,
+                Accelerated => 7,
+                _ => problems.len(),
+            };
+            let hits = hits(solver, &problems, factor, CONVEX_MISSES);
+            assert!(hits >= least, "{solver:?}: {hits}");
         }
         for problem in &problems {
             let at = local(problem, &start(problem, factor));

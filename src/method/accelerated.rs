@@ -64,7 +64,8 @@
 //! the Hessian may be much cruder than the gradient, and for the guarantee. With
 //! exact derivatives [`CubicNewton`](crate::CubicNewton) was faster in all our
 //! measurements, 1.6 to 5 times on logistic regression: near the minimizer this method's
-//! rate stays a power of k until a restart.
+//! rate stays a power of k until a restart, and where the Hessian is singular at the minimizer f
+//! may never rise, so that none comes.
 //!
 //! # Differences from the source
 //! The constants are derived anew; the certified κ₃, the adaptive M with its test,

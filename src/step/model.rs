@@ -9,9 +9,10 @@
 //! All three are solves with H + λI. Dense matrices are copied once per Hessian
 //! and factored by Cholesky for each λ, or reduced to tridiagonal form, after
 //! which a λ costs O(d): at once if the Hessian will serve many steps, else when
-//! Cholesky has cost as much or the least eigenvalue is needed. Sparse matrices stay sparse, terms of rank one are
-//! inverted by the formula of Sherman and Morrison. Products go to a Krylov
-//! space (M) or to truncated conjugate gradients (Δ, λ), and cannot be reused.
+//! Cholesky has cost as much or the least eigenvalue is needed. Sparse matrices
+//! stay sparse, terms of rank one are inverted by the formula of Sherman and
+//! Morrison. Products go to a Krylov space (M) or to truncated conjugate
+//! gradients (Δ, λ), and cannot be reused.
 
 use super::metric::Metric;
 use super::{Direction, Fault, Iterate, Proposal};
