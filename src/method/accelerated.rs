@@ -63,7 +63,7 @@
 //! For inexact or sampled derivatives, where the errors enter with these powers and
 //! the Hessian may be much cruder than the gradient, and for the guarantee. With
 //! exact derivatives [`CubicNewton`](crate::CubicNewton) was faster in all our
-//! measurements, 1.6 to 5 times on logistic regression: near the minimizer this method's
+//! measurements, 1.6 to 6 times on logistic regression: near the minimizer this method's
 //! rate stays a power of k until a restart, and where the Hessian is singular at the minimizer f
 //! may never rise, so that none comes.
 //!
