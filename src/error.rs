@@ -169,3 +169,21 @@ pub(crate) fn length(what: &'static str, expected: usize, found: usize) -> Resul
         })
     }
 }
+
+/// Checks a shape and names both.
+pub(crate) fn shape(
+    what: &'static str,
+    (expected_rows, expected_cols): (usize, usize),
+    (rows, cols): (usize, usize),
+) -> Result<(), Error> {
+    if (rows, cols) == (expected_rows, expected_cols) {
+        return Ok(());
+    }
+    Err(Error::WrongShape {
+        what,
+        expected_rows,
+        expected_cols,
+        rows,
+        cols,
+    })
+}

@@ -98,6 +98,7 @@ pub mod method;
 pub mod models;
 pub mod observe;
 pub mod oracle;
+pub mod output_model;
 mod parallel;
 pub mod problem;
 #[cfg(feature = "problems")]
@@ -128,7 +129,8 @@ pub use method::regularized::{
 };
 pub use method::stochastic::{AveragedHessianNewton, StochasticNewton};
 pub use method::trust_region::TrustRegionNewton;
-pub use models::{LeastSquares, LogisticRegression, PoissonRegression, Softmax};
+pub use models::{LeastSquares, LogisticRegression, Mlp, PoissonRegression, Softmax};
+pub use output_model::{ConvexLoss, OutputLoss, OutputModel};
 pub use problem::{Fused, HessianProduct};
 pub use record::{IterationRecord, Report};
 pub use solver::{Evaluated, Raphson, Run};

@@ -1,4 +1,5 @@
-//! Models that know their derivatives: generalized linear models on a [`Dataset`](crate::Dataset).
+//! Models that know their derivatives: generalized linear models and networks on a
+//! [`Dataset`](crate::Dataset).
 //!
 //! | model | loss | labels |
 //! |---|---|---|
@@ -8,14 +9,19 @@
 //! | [`PoissonRegression`] | exp(m) − ym | counts |
 //! | [`LinearModel::with_loss`] | any convex [`Loss`] | numbers |
 //!
-//! All are means over the rows with an optional penalty (μ/2)‖w‖², a free intercept and sample
-//! weights, and each is a [`FiniteSum`](crate::FiniteSum) too.
+//! | [`Mlp`] | that of [`Softmax`], or ½‖z − y‖² of several outputs | classes, numbers, vectors |
+//!
+//! All are means over the rows with an optional penalty (μ/2)‖w‖², and each is a
+//! [`FiniteSum`](crate::FiniteSum) too. The linear ones have a free intercept and sample weights.
+//! [`Mlp`], [`Softmax`], [`LeastSquares`] and [`LogisticRegression`] are
+//! [`OutputModel`](crate::OutputModel)s.
 
 mod batch;
 pub(crate) mod design;
 pub mod linear;
 pub mod logistic;
 mod margins;
+pub mod mlp;
 pub mod poisson;
 pub mod softmax;
 pub mod squares;
@@ -23,6 +29,7 @@ pub mod squares;
 pub use design::Design;
 pub use linear::{LinearModel, Loss};
 pub use logistic::LogisticRegression;
+pub use mlp::{Activation, Mlp};
 pub use poisson::PoissonRegression;
 pub use softmax::Softmax;
 pub use squares::LeastSquares;

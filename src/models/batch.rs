@@ -93,3 +93,17 @@ pub(crate) fn batch_shares(share: &[f64], terms: &[usize]) -> Vec<f64> {
     let scale = share.len() as f64 / terms.len() as f64;
     terms.iter().map(|&i| share[i] * scale).collect()
 }
+
+/// An error unless the objective of a linear model is a mean of equal weights with a penalty on
+/// all parameters, as an [`OutputModel`](crate::OutputModel) is.
+pub(crate) fn plain(share: &[f64], l2: f64, intercept: bool) -> Result<(), Error> {
+    let reason = if share.windows(2).any(|c| c[0] != c[1]) {
+        "sample weights: outputs are offered for equal ones only; repeat rows instead"
+    } else if intercept && l2 != 0.0 {
+        "a penalty with a free intercept: outputs are offered with a penalty on all parameters \
+         only; add a column of ones to the data instead"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Data(reason.into()))
+}

@@ -220,6 +220,38 @@ impl Design {
         }
     }
 
+    /// Writes A, with a column of ones if `out` has one more, to `out`.
+    pub(crate) fn write(&self, mut out: MatMut<'_, f64>) {
+        out.fill(0.0);
+        match &self.storage {
+            Storage::Sparse {
+                row_start,
+                col,
+                value,
+                ..
+            } => {
+                for i in 0..self.rows {
+                    let range = row_start[i]..row_start[i + 1];
+                    for (&j, &v) in col[range.clone()].iter().zip(&value[range]) {
+                        out[(i, j as usize)] = v;
+                    }
+                }
+            }
+            Storage::Dense(columns) => {
+                for (j, column) in columns.chunks_exact(self.rows.max(1)).enumerate() {
+                    for (i, &v) in column.iter().enumerate() {
+                        out[(i, j)] = v;
+                    }
+                }
+            }
+        }
+        if out.ncols() > self.features {
+            for i in 0..self.rows {
+                out[(i, self.features)] = 1.0;
+            }
+        }
+    }
+
     /// The columns, if the data is dense.
     pub(crate) fn columns(&self) -> Option<&[f64]> {
         match &self.storage {

@@ -27,6 +27,7 @@
 //! value that is NaN is an error that names the row.
 
 mod oracles;
+mod outputs;
 
 use super::batch::{LastBatch, batch_shares, nan_row, penalty, shares};
 use super::design::Design;

@@ -121,7 +121,7 @@ impl LogisticRegression {
 }
 
 /// σ(|z|) and σ(−|z|).
-fn sigmoids(z: f64) -> (f64, f64) {
+pub(crate) fn sigmoids(z: f64) -> (f64, f64) {
     let e = (-z.abs()).exp();
     let s = 1.0 / (1.0 + e);
     (s, e * s)

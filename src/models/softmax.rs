@@ -41,8 +41,9 @@
 //! separable classes no minimizer exists; the run then ends as `Failed(Separable)`.
 
 mod hessian;
-mod loss;
+pub(crate) mod loss;
 mod oracles;
+mod outputs;
 
 use super::batch::{LastBatch, batch_shares, nan_row, penalty, shares};
 use super::design::Design;

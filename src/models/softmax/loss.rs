@@ -57,7 +57,7 @@ fn by_rows(
 }
 
 /// Index of the largest number, the first of several; a NaN is never chosen unless it is the first.
-pub(super) fn largest(row: &[f64]) -> usize {
+pub(crate) fn largest(row: &[f64]) -> usize {
     let mut best = 0;
     for (k, m) in row.iter().enumerate() {
         if *m > row[best] {
@@ -69,7 +69,7 @@ pub(super) fn largest(row: &[f64]) -> usize {
 
 /// Overwrites margins by exp(mₖ − max) and returns the index of the largest and the sum of all
 /// others.
-fn exponentials(row: &mut [f64]) -> (usize, f64) {
+pub(crate) fn exponentials(row: &mut [f64]) -> (usize, f64) {
     let top = largest(row);
     let most = row[top];
     let mut rest = 0.0;
@@ -83,7 +83,7 @@ fn exponentials(row: &mut [f64]) -> (usize, f64) {
 }
 
 /// Overwrites margins by probabilities.
-pub(super) fn softmax(row: &mut [f64]) {
+pub(crate) fn softmax(row: &mut [f64]) {
     let (_, rest) = exponentials(row);
     for p in row {
         *p /= 1.0 + rest;
