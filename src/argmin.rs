@@ -154,6 +154,7 @@ impl<M: Method, C> Raphson<M, C> {
             ("control", KvValue::Float(record.control)),
             ("shift", KvValue::Float(record.shift)),
             ("trials", KvValue::Uint(record.trials)),
+            ("index", KvValue::Uint(record.index)),
             ("values", KvValue::Uint(record.values)),
             ("gradients", KvValue::Uint(record.gradients)),
             ("hessians", KvValue::Uint(record.hessians)),

@@ -12,8 +12,10 @@ use crate::step::{Direction, Fault, Iterate, Proposal};
 
 pub(crate) mod cubic;
 pub(crate) mod damping;
+pub(crate) mod escape;
 pub(crate) mod floor;
 pub(crate) mod gradient;
+pub(crate) mod saddle_free;
 pub(crate) mod trust_region;
 
 /// Most trials in one iteration.
@@ -95,6 +97,33 @@ impl Probe<'_> {
             }
         }
         Ok(proposal)
+    }
+
+    /// Sets the trial x + s u, which counts as one.
+    pub(crate) fn walk(&mut self, u: &[f64], s: f64, proposal: Proposal) {
+        self.trials += 1;
+        self.place(u, s, proposal);
+    }
+
+    /// Goes back to the trial x + s u, where f is known.
+    pub(crate) fn walk_back(&mut self, u: &[f64], proposal: Proposal, f: f64) {
+        self.place(u, proposal.length, proposal);
+        self.trial.point.f = f;
+        self.trial.has_value = true;
+    }
+
+    fn place(&mut self, u: &[f64], s: f64, proposal: Proposal) {
+        let trial = &mut *self.trial;
+        for (p, u) in trial.step.iter_mut().zip(u) {
+            *p = s * u;
+        }
+        for ((y, x), p) in trial.point.x.iter_mut().zip(&self.at.x).zip(&trial.step) {
+            *y = x + p;
+        }
+        trial.has_value = false;
+        trial.has_gradient = false;
+        trial.control = s;
+        trial.proposal = proposal;
     }
 
     /// Evaluates the Hessian at the current point in place of a stale one.

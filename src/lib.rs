@@ -127,6 +127,7 @@ pub use method::filtered_newton::{FilteredNewton, MarginalPrecision};
 pub use method::regularized::{
     GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
 };
+pub use method::saddle_free::{Damping, SaddleFreeNewton, StochasticSaddleFreeNewton};
 pub use method::stochastic::{AveragedHessianNewton, StochasticNewton};
 pub use method::trust_region::TrustRegionNewton;
 pub use models::{LeastSquares, LogisticRegression, Mlp, PoissonRegression, Softmax};

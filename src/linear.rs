@@ -27,6 +27,7 @@ mod cholesky;
 pub mod gram;
 mod indefinite;
 pub mod lanczos;
+pub(crate) mod leftmost;
 mod lu;
 mod pattern;
 pub mod shifted;

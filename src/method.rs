@@ -13,6 +13,7 @@ pub mod damped_newton;
 pub mod filtered_newton;
 pub(crate) mod newton_type;
 pub mod regularized;
+pub mod saddle_free;
 pub mod stochastic;
 pub mod trust_region;
 

@@ -6,7 +6,8 @@
 //! type on the solver because Rust cannot find out that a problem also
 //! implements an optional trait: [`Explicit`] (argmin's `Hessian`),
 //! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]) and [`Batches`]
-//! ([`FiniteSum`]), which alone can be evaluated on a part of its terms.
+//! ([`FiniteSum`]), which can be evaluated on a part of its terms, or [`BatchProducts`] for that
+//! with products.
 
 use crate::edge::{SymMat, SymView, VecLike};
 use crate::finite_sum::{Batch, FiniteSum};
@@ -96,11 +97,10 @@ pub struct OnePass;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Batches;
 
-/// Sources of curvature that give a matrix.
-pub trait ByMatrix {}
-impl ByMatrix for Explicit {}
-impl ByMatrix for OnePass {}
-impl ByMatrix for Batches {}
+/// Value and gradient come from [`FiniteSum`] on batches of its terms, second derivatives as its
+/// products.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BatchProducts;
 
 /// A twice differentiable problem whose second derivatives come from the source `C`.
 ///
@@ -331,6 +331,71 @@ impl<O: FiniteSum> Smooth<Batches> for O {
     }
     fn batch_keep(&self, x: &O::Param, batch: Batch<'_>) -> Result<O::Hessian, Error> {
         FiniteSum::hessian(self, x, batch)
+    }
+}
+
+/// Where a product is asked for: the point, and the terms if not all.
+pub struct Place<P> {
+    x: P,
+    terms: Option<Vec<usize>>,
+}
+
+impl<O: FiniteSum> Smooth<BatchProducts> for O {
+    type Point = O::Param;
+    type Slope = O::Gradient;
+    type Kept = Place<O::Param>;
+    const CURVATURE: Option<&'static str> = None;
+    const FUSED: bool = true;
+
+    fn value(&self, x: &O::Param) -> Result<f64, Error> {
+        FiniteSum::value(self, x, Batch::All)
+    }
+    fn slope(&self, x: &O::Param) -> Result<O::Gradient, Error> {
+        Ok(FiniteSum::value_gradient(self, x, Batch::All)?.1)
+    }
+    fn both(&self, x: &O::Param) -> Result<(f64, O::Gradient), Error> {
+        FiniteSum::value_gradient(self, x, Batch::All)
+    }
+    fn keep(&self, x: &O::Param) -> Result<Place<O::Param>, Error> {
+        Ok(Place {
+            x: x.clone(),
+            terms: None,
+        })
+    }
+    fn view(_: &Place<O::Param>) -> Curvature<'_> {
+        Curvature::Products
+    }
+    fn product(&self, kept: &Place<O::Param>, v: &[f64], out: &mut [f64]) -> Result<(), Error> {
+        let batch = kept.terms.as_deref().map_or(Batch::All, Batch::Terms);
+        FiniteSum::hessian_product(self, &kept.x, batch, v, out)
+    }
+    fn gradient_scale(&self, _: &Place<O::Param>) -> Option<f64> {
+        None
+    }
+    fn verify(&self, _: &Place<O::Param>, _: &[f64], _: &[f64]) -> Result<(), Failed> {
+        Ok(())
+    }
+    fn may_object(_: &Place<O::Param>) -> bool {
+        false
+    }
+
+    fn terms(&self) -> Option<usize> {
+        Some(FiniteSum::terms(self))
+    }
+    fn batch_value(&self, x: &O::Param, batch: Batch<'_>) -> Result<f64, Error> {
+        FiniteSum::value(self, x, batch)
+    }
+    fn batch_both(&self, x: &O::Param, batch: Batch<'_>) -> Result<(f64, O::Gradient), Error> {
+        FiniteSum::value_gradient(self, x, batch)
+    }
+    fn batch_keep(&self, x: &O::Param, batch: Batch<'_>) -> Result<Place<O::Param>, Error> {
+        Ok(Place {
+            x: x.clone(),
+            terms: match batch {
+                Batch::All => None,
+                Batch::Terms(terms) => Some(terms.to_vec()),
+            },
+        })
     }
 }
 

@@ -26,6 +26,9 @@ pub struct IterationRecord {
     pub shift: f64,
     /// Trials of this iteration, the accepted one included.
     pub trials: u64,
+    /// Negative eigenvalues of the Hessian, or of its restriction to a Krylov space, that the step
+    /// was made from; zero where a method does not compute them.
+    pub index: u64,
     /// Evaluations of f so far.
     pub values: u64,
     /// Evaluations of the gradient so far.
@@ -82,6 +85,8 @@ pub struct Report {
     pub shift: f64,
     /// The method's adaptive constant at the end.
     pub control: f64,
+    /// Negative eigenvalues that a saddle-free method saw last; see [`IterationRecord::index`].
+    pub index: u64,
     /// Newton decrement at the last point where it was computed; zero if never.
     pub decrement: f64,
     /// Evaluations of f on batches.

@@ -4,10 +4,12 @@ use crate::edge::VecLike;
 use crate::error::Error;
 use crate::method::Method;
 use crate::method::newton_type::NewtonType;
-use crate::oracle::{ByMatrix, HostOracle, Smooth};
+use crate::oracle::{HostOracle, Smooth};
 use crate::record::{IterationRecord, Report};
 use crate::status::{Status, Stopped};
+use crate::step::Direction;
 use crate::step::model::ModelStep;
+use crate::step::saddle_free::SaddleFreeStep;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -164,14 +166,38 @@ impl<M: Method, C> Raphson<M, C> {
     }
 }
 
-impl<G, T, C: ByMatrix> Raphson<NewtonType<ModelStep, G, T>, C> {
+/// Steps that take negative curvature into account.
+pub trait Curved: Direction {}
+impl Curved for ModelStep {}
+impl Curved for SaddleFreeStep {}
+
+impl<D: Curved, G, T, C> Raphson<NewtonType<D, G, T>, C> {
     /// A test of convergence counts only where no eigenvalue of the Hessian is below −10⁻⁸
-    /// times its scale, as `Converged(SecondOrder)`. Elsewhere cubic and trust-region solvers
-    /// go on along negative curvature; the gradient-regularized ones, which are made for
-    /// semidefinite matrices, fail. Costs one Hessian and one factorization at the end.
-    /// Default: false.
+    /// times its scale, as `Converged(SecondOrder)`.
+    ///
+    /// Elsewhere the run leaves along an eigenvector u of the least eigenvalue λ₁: x ± su are
+    /// tried for s = max(1, ‖x‖) and its halves, and the lower is taken if f falls by ¼|λ₁|s².
+    /// Costs one factorization at the end, and a Hessian in lazy methods. Without a matrix λ₁ comes from
+    /// two Lanczos runs of random start, 2 (20 + 2 ln d) products, so a small negative
+    /// eigenvalue may remain unseen; [`certify`](Run::certify) tells with which odds.
+    /// Default: true for [`SaddleFreeNewton`](crate::SaddleFreeNewton), else false.
     pub fn second_order(mut self, required: bool) -> Self {
         self.method.second_order = required;
+        self
+    }
+
+    /// Looks for descent around points where the test of [`second_order`](Raphson::second_order)
+    /// holds but the least eigenvalue is zero to within 10⁻⁸ of the scale: at 16 points in four
+    /// random directions. Degenerate saddles, where second derivatives say nothing, are left so.
+    /// Default: false.
+    pub fn probes(mut self, on: bool) -> Self {
+        self.method.escape.probes = on;
+        self
+    }
+
+    /// The seed of probes and of Lanczos runs. Default 0.
+    pub fn escape_seed(mut self, seed: u64) -> Self {
+        self.method.escape.seed = seed;
         self
     }
 }

@@ -12,6 +12,10 @@ use crate::status::Failed;
 pub(crate) mod metric;
 pub(crate) mod model;
 pub(crate) mod newton;
+pub(crate) mod saddle_free;
+
+/// Curvature above minus this part of the scale of H counts as nonnegative.
+pub(crate) const NONNEGATIVE: f64 = 1e-8;
 
 /// Why a step or a search could not go on.
 #[derive(Debug)]
@@ -132,7 +136,8 @@ pub trait Direction {
     fn curvature_scale(&mut self, _oracle: &mut Counted<'_>, at: &Iterate) -> Result<f64, Fault> {
         Ok(at.slope)
     }
-    /// Whether no eigenvalue of the curvature is below −10⁻⁸ times its scale.
+    /// Whether it is known at little cost that no eigenvalue of the curvature is below −10⁻⁸
+    /// times its scale.
     fn is_convex(&mut self, _oracle: &mut Counted<'_>) -> Result<bool, Fault> {
         Ok(true)
     }

@@ -8,8 +8,8 @@ mod still;
 
 use family::{FAMILY, Member, with_member};
 use raphson::{
-    CubicNewton, GradientNormalizedNewton, GradientRegularizedNewton, LazyCubicNewton,
-    LazyRegularizedNewton, Refresh, TrustRegionNewton,
+    CubicNewton, Damping, GradientNormalizedNewton, GradientRegularizedNewton, LazyCubicNewton,
+    LazyRegularizedNewton, Refresh, SaddleFreeNewton, TrustRegionNewton,
 };
 use still::{Banded, START, Small, WIDE, executor, plain};
 
@@ -50,6 +50,19 @@ fn sparse_hessians() {
         with_member!(member, new, solver =>
             plain!(&name, problem, solver.clone().gradient_tol(0.0), start));
     }
+}
+
+#[test]
+fn saddle_free_steps() {
+    for damping in [Damping::Grid, Damping::Marquardt] {
+        let name = format!("saddle-free {damping:?}");
+        let solver = || SaddleFreeNewton::new().damping(damping).gradient_tol(0.0);
+        plain!(&name, Small, solver(), START);
+        executor!(&name, Small, solver(), START);
+    }
+    let solver = || SaddleFreeNewton::matrix_free().gradient_tol(0.0);
+    plain!("saddle-free products", Small, solver(), START);
+    plain!("saddle-free inner", Small, solver().inner(3), START);
 }
 
 #[test]

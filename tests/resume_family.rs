@@ -18,8 +18,8 @@ use family::{FAMILY, Member, with_member};
 use problem::{Problem, saddle};
 use raphson::problems::{Chain, Rosenbrock};
 use raphson::{
-    CubicNewton, GradientNormalizedNewton, GradientRegularizedNewton, LazyCubicNewton,
-    LazyRegularizedNewton, Refresh, Report, TrustRegionNewton,
+    CubicNewton, Damping, GradientNormalizedNewton, GradientRegularizedNewton, LazyCubicNewton,
+    LazyRegularizedNewton, Refresh, Report, SaddleFreeNewton, TrustRegionNewton,
 };
 
 const N: usize = 12;
@@ -207,6 +207,37 @@ fn options_are_in_the_file() {
             .second_order(true)
     };
     compare!("second-order", valley(), solver(), start(), 8, rebuilt: 1);
+}
+
+/// Past a saddle by an escape whose random numbers are state, and in the middle of a basis.
+#[test]
+fn saddle_free_runs() {
+    let start = || vec![0.0, 1.0, -1.0];
+    for steps in [1, 2, 4] {
+        let name = format!("saddle-free-{steps}");
+        let near = || vec![1e-5, 1.0, -1.0];
+        compare!(&name, saddle(), SaddleFreeNewton::new(), near(), steps);
+        let solver = || SaddleFreeNewton::new().damping(Damping::Marquardt);
+        let name = format!("saddle-marquardt-{steps}");
+        compare!(&name, saddle(), solver(), start(), steps);
+    }
+    let solver = || {
+        SaddleFreeNewton::matrix_free()
+            .krylov(10)
+            .escape_seed(5)
+            .probes(true)
+    };
+    let name = "saddle-krylov";
+    let report = compare!(name, valley().banded(1), solver(), self::start(), 9);
+    assert!(report.hessians == 0 && report.hessian_products > 0);
+    for (steps, rebuilt) in [(3, 0), (4, 1), (5, 1)] {
+        let name = format!("saddle-inner-{steps}");
+        let dense = || SaddleFreeNewton::new().inner(3);
+        compare!(&name, chain(), dense(), vec![1.0; N], steps, rebuilt: rebuilt);
+        let free = || SaddleFreeNewton::matrix_free().inner(3).krylov(N);
+        let name = format!("saddle-inner-free-{steps}");
+        compare!(&name, chain(), free(), vec![1.0; N], steps, rebuilt: rebuilt);
+    }
 }
 
 /// The anchor of a phase is not the point whose margins the model has at hand.

@@ -73,6 +73,12 @@ impl SymmetricEigen {
         MatRef::from_column_major_slice(&self.vectors[..n * n], n, n)
     }
 
+    /// The eigenvectors one by one.
+    pub fn columns(&self) -> impl Iterator<Item = &[f64]> {
+        let n = if self.factored { self.n } else { 0 };
+        self.vectors[..n * n].chunks_exact(n.max(1))
+    }
+
     /// `out` = Q f(Λ) Qᵀ v.
     ///
     /// # Errors
@@ -88,12 +94,12 @@ impl SymmetricEigen {
         }
         check_length(self.n, v.len())?;
         check_length(self.n, out.len())?;
-        let columns = || self.vectors.chunks_exact(self.n);
-        for ((w, q), &value) in self.work.iter_mut().zip(columns()).zip(&self.values) {
+        let columns = self.vectors.chunks_exact(self.n);
+        for ((w, q), &value) in self.work.iter_mut().zip(columns.clone()).zip(&self.values) {
             *w = f(value) * dot(q, v);
         }
         out.fill(0.0);
-        for (&w, q) in self.work.iter().zip(columns()) {
+        for (&w, q) in self.work.iter().zip(columns) {
             axpy(w, q, out);
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! f, g at x0
 //! until converged:
 //!     H at x if it is due                  (every time but in lazy methods)
+//!     where a test of convergence holds and curvature counts: end, or leave the saddle point
 //!     prepare the direction
 //!     try steps until one is accepted      (here a stale H may be renewed)
 //!     swap current and trial
@@ -12,6 +13,7 @@
 use super::Method;
 use super::course::{Course, STALL};
 use crate::error::{Error, finite};
+use crate::globalization::escape::{Escape, Least};
 use crate::globalization::floor::MARGIN;
 use crate::globalization::{Globalization, Outcome, Probe, Trial};
 use crate::lazy::{Phase, Refresh};
@@ -19,7 +21,7 @@ use crate::oracle::{Abort, Counted, Oracle};
 use crate::parallel::norm;
 use crate::record::IterationRecord;
 use crate::status::{Converged, Failed, Status};
-use crate::step::{Direction, Fault};
+use crate::step::{Direction, Fault, Proposal};
 use crate::termination::Arrival;
 use std::marker::PhantomData;
 
@@ -37,6 +39,7 @@ pub struct NewtonType<D, G, T> {
     pub(crate) globalization: G,
     /// A gradient test counts only where the curvature is nonnegative.
     pub(crate) second_order: bool,
+    pub(crate) escape: Escape,
     pub(crate) phase: Phase,
     /// All tests hold but those of the decrement or the curvature, which are not known yet.
     waiting: Option<Converged>,
@@ -47,12 +50,23 @@ pub struct NewtonType<D, G, T> {
     preset: PhantomData<fn() -> T>,
 }
 
+/// What follows a look at the point.
+enum Next {
+    /// The run ends.
+    End(Status),
+    /// The trial, found by so many, is to be taken.
+    Accepted(u64),
+    /// A step of the method.
+    Step,
+}
+
 impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
     pub(crate) fn assemble(direction: D, globalization: G) -> Self {
         NewtonType {
             direction,
             globalization,
             second_order: false,
+            escape: Escape::default(),
             phase: Phase::new(Refresh::Every(1)),
             waiting: None,
             course: Course::default(),
@@ -75,51 +89,46 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         if let Some(status) = self.curvature(oracle)? {
             return Ok(Some(status));
         }
-        let mut counted = Counted {
-            inner: oracle,
-            report: &mut self.course.report,
+        let gradients = self.course.report.gradients;
+        // A test that does not wait for the decrement needs no direction.
+        let known = self.waiting.is_some() && !self.course.tolerances.waits();
+        let mut next = if known {
+            self.certified(oracle)?
+        } else {
+            Next::Step
         };
-        let forcing = (self.course.at.slope / self.course.start_slope)
-            .sqrt()
-            .min(0.1);
-        self.direction
-            .prepare(&mut counted, &self.course.at, forcing)?;
-        if let Some(status) = self.certified(oracle)? {
-            return Ok(Some(status));
+        if let Next::Step = next {
+            let forcing = self.forcing();
+            let mut counted = Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            };
+            self.direction
+                .prepare(&mut counted, &self.course.at, forcing)?;
+            if !known {
+                next = self.certified(oracle)?;
+            }
+        }
+        let mut found = match next {
+            Next::End(status) => return Ok(Some(status)),
+            Next::Accepted(trials) => (Outcome::Accepted, trials),
+            Next::Step => self.search(oracle, |globalization, _, probe| {
+                globalization.search(probe)
+            })?,
+        };
+        if found.0 == Outcome::Floor {
+            found = match self.settled(oracle, Converged::PrecisionFloor)? {
+                Next::End(status) => return Ok(Some(status)),
+                Next::Accepted(trials) => (Outcome::Accepted, found.1 + trials),
+                Next::Step => (Outcome::Failed(Failed::SearchFailed), found.1),
+            };
+        }
+        let (outcome, trials) = found;
+        if let Outcome::Failed(failed) = outcome {
+            return Ok(Some(Status::Failed(failed)));
         }
         let decrement = self.direction.decrement().unwrap_or(0.0);
         let noise = self.course.noise();
-        let gradients = self.course.report.gradients;
-        let mut probe = Probe {
-            oracle: Counted {
-                inner: oracle,
-                report: &mut self.course.report,
-            },
-            direction: &mut self.direction,
-            phase: &mut self.phase,
-            at: &self.course.at,
-            trial: &mut self.trial,
-            noise,
-            forcing,
-            trials: 0,
-        };
-        let outcome = self.globalization.search(&mut probe);
-        let trials = probe.trials;
-        self.course.report.trials += trials;
-        let accepted = matches!(outcome, Ok(Outcome::Accepted));
-        self.course.report.rejected += trials - u64::from(accepted);
-        self.course.report.control = self.globalization.control();
-        match outcome? {
-            Outcome::Accepted => {}
-            Outcome::Floor => {
-                if self.second_order && !self.is_convex(oracle)? {
-                    return Ok(Some(Status::Failed(Failed::SearchFailed)));
-                }
-                self.trial.step.fill(0.0);
-                return self.verified(oracle, Converged::PrecisionFloor).map(Some);
-            }
-            Outcome::Failed(failed) => return Ok(Some(Status::Failed(failed))),
-        }
         let before = self.course.at.f;
         std::mem::swap(&mut self.course.at, &mut self.trial.point);
         self.course.report.iterations += 1;
@@ -145,10 +154,46 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
             control: self.course.report.control,
             shift: self.course.report.shift,
             trials,
+            index: self.course.report.index,
             ..IterationRecord::default()
         };
         let predicted = self.trial.proposal.predicted;
         self.judge(oracle, &arrival, predicted <= noise)
+    }
+
+    /// Relative residual of iterative solves.
+    fn forcing(&self) -> f64 {
+        (self.course.at.slope / self.course.start_slope)
+            .sqrt()
+            .min(0.1)
+    }
+
+    /// Looks for an acceptable trial; with the number of trials.
+    fn search(
+        &mut self,
+        oracle: &mut dyn Oracle,
+        by: impl FnOnce(&mut G, &mut Escape, &mut Probe<'_>) -> Result<Outcome, Fault>,
+    ) -> Result<(Outcome, u64), Fault> {
+        let mut probe = Probe {
+            noise: self.course.noise(),
+            forcing: self.forcing(),
+            oracle: Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            },
+            direction: &mut self.direction,
+            phase: &mut self.phase,
+            at: &self.course.at,
+            trial: &mut self.trial,
+            trials: 0,
+        };
+        let outcome = by(&mut self.globalization, &mut self.escape, &mut probe);
+        let trials = probe.trials;
+        self.course.report.trials += trials;
+        let accepted = matches!(outcome, Ok(Outcome::Accepted));
+        self.course.report.rejected += trials - u64::from(accepted);
+        self.course.report.control = self.globalization.control();
+        Ok((outcome?, trials))
     }
 
     /// Brings the direction's curvature up to date; the first one may end the run.
@@ -190,15 +235,8 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         Ok(None)
     }
 
-    fn is_convex(&mut self, oracle: &mut dyn Oracle) -> Result<bool, Fault> {
-        self.direction.is_convex(&mut Counted {
-            inner: oracle,
-            report: &mut self.course.report,
-        })
-    }
-
-    /// Whether the run ends now that decrement and curvature are known at the point.
-    fn certified(&mut self, oracle: &mut dyn Oracle) -> Result<Option<Status>, Fault> {
+    /// What follows now that decrement and curvature can be known at the point.
+    fn certified(&mut self, oracle: &mut dyn Oracle) -> Result<Next, Fault> {
         let decrement = self.direction.decrement();
         let holds =
             decrement.is_some_and(|d| self.course.tolerances.decrement_holds(d, self.course.at.f));
@@ -206,17 +244,67 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
             Some(_) if self.course.tolerances.waits() && holds => Converged::DecrementTolerance,
             None if holds && !self.course.tolerances.all => Converged::DecrementTolerance,
             Some(test) if !self.course.tolerances.waits() => test,
-            _ => return Ok(None),
+            _ => return Ok(Next::Step),
         };
-        let mut test = test;
+        let test = match test {
+            Converged::PrecisionFloor => test,
+            _ if self.second_order => Converged::SecondOrder,
+            _ => test,
+        };
+        match self.settled(oracle, test)? {
+            // Perhaps the method's own steps get away.
+            Next::End(Status::Failed(Failed::SearchFailed)) => Ok(Next::Step),
+            next => Ok(next),
+        }
+    }
+
+    /// Ends the run by a test that holds, unless curvature counts and is negative: then the
+    /// trial is a step away.
+    fn settled(&mut self, oracle: &mut dyn Oracle, test: Converged) -> Result<Next, Fault> {
         if self.second_order {
-            if !self.is_convex(oracle)? {
-                return Ok(None);
+            let least = self.least(oracle)?;
+            let (outcome, trials) = match least {
+                Least::Negative(least) => {
+                    self.search(oracle, |_, escape, probe| escape.leave(probe, least))?
+                }
+                Least::Zero if self.escape.probes => {
+                    self.search(oracle, |_, escape, probe| escape.probe(probe))?
+                }
+                _ => (Outcome::Floor, 0),
+            };
+            match outcome {
+                Outcome::Accepted => {
+                    // |λ₁|s: a start at a saddle point has no scale of its own.
+                    let Proposal {
+                        predicted, length, ..
+                    } = self.trial.proposal;
+                    self.course.scale = self.course.scale.max(2.0 * predicted / length);
+                    return Ok(Next::Accepted(trials));
+                }
+                Outcome::Failed(failed) => return Ok(Next::End(Status::Failed(failed))),
+                Outcome::Floor => {}
             }
-            test = Converged::SecondOrder;
         }
         self.trial.step.fill(0.0);
-        self.verified(oracle, test).map(Some)
+        Ok(Next::End(self.verified(oracle, test)?))
+    }
+
+    /// The sign of the least eigenvalue of the Hessian at the point.
+    fn least(&mut self, oracle: &mut dyn Oracle) -> Result<Least, Fault> {
+        let n = self.course.at.x.len();
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        if !self.phase.is_fresh() {
+            counted.refresh(&self.course.at.x)?;
+            self.phase.begin(&self.course.at.x, &counted);
+            self.direction.load(&mut counted, n, false)?;
+        }
+        if !self.escape.probes && self.direction.is_convex(&mut counted)? {
+            return Ok(Least::Positive);
+        }
+        self.escape.examine(&mut counted, n)
     }
 
     /// Whether the run ends at the point just accepted.
@@ -243,11 +331,13 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         if short || self.trial.step.iter().zip(&self.course.at.x).all(rounds) {
             self.course.short += 1;
             if self.course.short >= 2 {
-                return if noise && self.is_floor(oracle)? {
-                    self.verified(oracle, Converged::PrecisionFloor).map(Some)
-                } else {
-                    Ok(Some(Status::Failed(Failed::Stalled)))
-                };
+                if !(noise && self.is_floor(oracle)?) {
+                    return Ok(Some(Status::Failed(Failed::Stalled)));
+                }
+                if !self.second_order {
+                    return self.verified(oracle, Converged::PrecisionFloor).map(Some);
+                }
+                self.waiting = Some(Converged::PrecisionFloor);
             }
         } else {
             self.course.short = 0;
@@ -318,6 +408,7 @@ impl<D: Direction, G: Globalization, T: Preset> Method for NewtonType<D, G, T> {
             return Err(oracle.fail(error));
         }
         self.globalization.reset();
+        self.escape.reset();
         self.phase.reset();
         self.waiting = None;
         self.course.start(x0, oracle)?;

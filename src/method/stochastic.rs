@@ -61,9 +61,11 @@
 
 mod core;
 pub(crate) mod hessian;
+mod on_batch;
 pub(crate) mod rule;
 
 pub use self::core::StochasticCore;
+pub(crate) use self::rule::Sample;
 pub use self::rule::{AveragedHessian, BatchNewton, Rule};
 
 use crate::oracle::Batches;
@@ -124,7 +126,7 @@ pub type AveragedHessianNewton = Raphson<StochasticCore<AveragedHessian>, Batche
 impl<R: Rule> Raphson<StochasticCore<R>, Batches> {
     /// For a [`FiniteSum`](crate::FiniteSum).
     pub fn new() -> Self {
-        Raphson::from_method(StochasticCore::default())
+        Raphson::from_method(StochasticCore::assemble())
     }
 }
 
@@ -134,7 +136,7 @@ impl<R: Rule> Default for Raphson<StochasticCore<R>, Batches> {
     }
 }
 
-impl<R: Rule> Raphson<StochasticCore<R>, Batches> {
+impl<R: Rule, C> Raphson<StochasticCore<R>, C> {
     /// How batches are drawn. Default: [`Sampler::EpochShuffle`] with max(32, 4d) terms, enough
     /// for a Hessian of full rank, or all terms if these are fewer.
     pub fn sampler(mut self, sampler: Sampler) -> Self {

@@ -15,7 +15,7 @@
 //! gradients (Δ, λ), and cannot be reused.
 
 use super::metric::Metric;
-use super::{Direction, Fault, Iterate, Proposal};
+use super::{Direction, Fault, Iterate, NONNEGATIVE, Proposal};
 use crate::edge::SymView;
 use crate::error::Error;
 use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
@@ -133,8 +133,6 @@ const MOST_SMALL: usize = 60;
 const RELAXATION: f64 = 1e8;
 /// Relative residual of a model's unrestricted minimizer where the solve is iterative.
 const UNTRUNCATED: f64 = 1e-8;
-/// Curvature above minus this part of the scale of H counts as nonnegative.
-const NONNEGATIVE: f64 = 1e-8;
 
 impl From<SubproblemError> for Fault {
     fn from(error: SubproblemError) -> Self {
@@ -740,7 +738,7 @@ impl Direction for ModelStep {
             Form::Reduced => work.reduced.matrix_mut(),
             Form::Sparse => &mut work.sparse,
             Form::RankOne => return Ok(work.rank_one.0 >= 0.0),
-            Form::Products => return Ok(true),
+            Form::Products => return Ok(false),
         };
         let (low, high) = matrix.bounds();
         let size = low.abs().max(high.abs());

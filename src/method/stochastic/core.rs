@@ -10,6 +10,7 @@
 //! ```
 
 use super::hessian::Damping;
+use super::on_batch::OnBatch;
 use super::rule::{Rule, Sample};
 use crate::error::{Error, finite};
 use crate::finite_sum::Batch;
@@ -17,7 +18,7 @@ use crate::linear::finite_check;
 use crate::method::{Course, Method};
 use crate::oracle::{Abort, Counted, Curvature, Oracle};
 use crate::parallel::{dot, norm};
-use crate::record::IterationRecord;
+use crate::record::{IterationRecord, Report};
 use crate::status::{Converged, Failed, Status, Stopped};
 use crate::step::{Fault, Iterate};
 use crate::stochastic::{
@@ -128,6 +129,8 @@ struct Work {
     newton: Vec<f64>,
     trial: Vec<f64>,
     trials: u64,
+    /// Point, loss and gradient of the batch, where the rule searches.
+    at: Iterate,
 }
 
 impl Work {
@@ -150,6 +153,12 @@ struct Search {
 }
 
 impl<R: Rule> StochasticCore<R> {
+    pub(crate) fn assemble() -> Self {
+        let mut core = StochasticCore::<R>::default();
+        core.options.schedule = R::schedule();
+        core
+    }
+
     /// One step; an outcome that ends the run is returned.
     fn advance(&mut self, oracle: &mut dyn Oracle) -> Result<Option<Status>, Fault> {
         self.work.resize(self.x.len());
@@ -168,7 +177,11 @@ impl<R: Rule> StochasticCore<R> {
         if self.options.noise {
             self.measure(oracle)?;
         }
-        let length = self.length(oracle, loss)?;
+        let length = if R::SEARCHES {
+            self.seek(oracle, loss)?
+        } else {
+            self.length(oracle, loss)?
+        };
         self.walk(length);
         self.note(loss, length);
         self.judge(oracle)
@@ -189,6 +202,9 @@ impl<R: Rule> StochasticCore<R> {
         counted.batch_refresh(&self.x, batch)?;
         if counted.report.iterations == 0 {
             counted.validate()?;
+        }
+        if R::SEARCHES {
+            return Ok(loss);
         }
         let Curvature::Matrix(hessian) = oracle.curvature() else {
             let what = "a Hessian of its batches as a matrix";
@@ -265,6 +281,41 @@ impl<R: Rule> StochasticCore<R> {
             self.noise.gather(b as f64 * slope / trace);
         }
         Ok(())
+    }
+
+    /// The step by the rule's own search on the batch, and s of this step.
+    fn seek(&mut self, oracle: &mut dyn Oracle, loss: f64) -> Result<f64, Fault> {
+        let work = &mut self.work;
+        work.at.x.clone_from(&self.x);
+        work.at.g.clone_from(&work.g);
+        work.at.f = loss;
+        work.at.slope = norm(&work.g);
+        let mut report = Report::default();
+        let mut batch = OnBatch {
+            oracle: Counted {
+                inner: oracle,
+                report: &mut self.course.report,
+            },
+            batch: self.draws.batch(),
+        };
+        let mut counted = Counted {
+            inner: &mut batch,
+            report: &mut report,
+        };
+        let found = self.rule.search(&mut counted, &work.at, &mut work.p);
+        let total = &mut self.course.report;
+        work.trials = report.trials;
+        total.trials += report.trials;
+        total.rejected += report.rejected;
+        total.factorizations += report.factorizations;
+        total.solves += report.solves;
+        total.shift = report.shift;
+        total.index = report.index;
+        found?;
+        if !norm(&work.p).is_finite() {
+            return Err(Failed::NonFinite.into());
+        }
+        Ok(self.options.schedule.length(total.iterations))
     }
 
     /// s of this step.
@@ -349,6 +400,7 @@ impl<R: Rule> StochasticCore<R> {
             step_length: length,
             control: self.course.report.control,
             shift: self.course.report.shift,
+            index: self.course.report.index,
             trials: self.work.trials,
             loss: self.loss.value(),
             memory: self.rule.memory(),
@@ -590,6 +642,10 @@ impl<R: Rule> Method for StochasticCore<R> {
             }
         }
         self.options.check()?;
+        if R::SEARCHES && matches!(self.options.schedule, StepSchedule::BatchArmijo { .. }) {
+            let requirement = "a schedule without a search: the method has its own";
+            return Err(Error::parameter("schedule", "BatchArmijo", requirement));
+        }
         self.rule.check()
     }
 

@@ -3,8 +3,10 @@
 use super::hessian::{self, Damped, Damping};
 use crate::edge::SymView;
 use crate::error::Error;
+use crate::oracle::Counted;
 use crate::record::Report;
 use crate::status::Failed;
+use crate::step::{Fault, Iterate};
 use crate::stochastic::StepSchedule;
 
 /// What a batch tells at the current point.
@@ -18,6 +20,11 @@ pub struct Sample<'a> {
 pub trait Rule: Clone + Default {
     /// The solver's name.
     const NAME: &'static str;
+    /// Step lengths by default.
+    #[doc(hidden)]
+    fn schedule() -> StepSchedule {
+        StepSchedule::default()
+    }
     /// Checks the options.
     #[doc(hidden)]
     fn check(&self) -> Result<(), Error> {
@@ -36,6 +43,22 @@ pub trait Rule: Clone + Default {
         p: &mut [f64],
         newton: &mut [f64],
     ) -> Result<(), Failed>;
+    /// Whether the rule evaluates steps itself, by [`search`](Rule::search) in the place of
+    /// [`direction`](Rule::direction).
+    #[doc(hidden)]
+    const SEARCHES: bool = false;
+    /// Writes a step that is acceptable for the batch, which is all that the oracle knows, to
+    /// `p`; zero if there is none.
+    #[doc(hidden)]
+    fn search(
+        &mut self,
+        batch: &mut Counted<'_>,
+        at: &Iterate,
+        p: &mut [f64],
+    ) -> Result<(), Fault> {
+        let _ = (batch, at, p);
+        Err(Failed::SearchFailed.into())
+    }
     /// The adaptive constant.
     #[doc(hidden)]
     fn control(&self) -> f64 {
