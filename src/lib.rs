@@ -83,6 +83,7 @@
 pub mod argmin;
 #[cfg(feature = "num-dual")]
 pub mod autodiff;
+pub mod certificate;
 pub mod check;
 pub mod data;
 pub mod difference;
@@ -114,6 +115,7 @@ mod termination;
 pub use argmin::Outcome;
 #[cfg(feature = "num-dual")]
 pub use autodiff::AutoDiff;
+pub use certificate::{Certificate, Certifier, PointKind};
 pub use data::Dataset;
 pub use edge::{RectMat, SymMat, VecLike};
 pub use error::Error;

@@ -441,6 +441,11 @@ impl<'a, O: Smooth<C>, C> HostOracle<'a, O, C> {
         self.slope
     }
 
+    /// Whether an error is kept.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// The error behind an [`Abort`], unchanged, so that `downcast` works.
     pub(crate) fn into_host_error(self) -> Error {
         self.error

@@ -74,10 +74,11 @@ pub(crate) fn norm(v: &[f64]) -> f64 {
     if plain.is_normal() && plain < f64::MAX {
         return plain.sqrt();
     }
-    let largest = v.iter().fold(
-        0.0_f64,
-        |m, x| if x.is_nan() { f64::NAN } else { m.max(x.abs()) },
-    );
+    // A NaN anywhere makes `plain` one, which `max` would forget.
+    if plain.is_nan() && v.iter().any(|x| x.is_nan()) {
+        return f64::NAN;
+    }
+    let largest = v.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
     if largest == 0.0 || !largest.is_finite() {
         return largest;
     }
@@ -91,6 +92,13 @@ mod tests {
 
     #[test]
     fn norm_survives_extreme_scales() {
+        for bad in [
+            [f64::NAN, 0.0, 1.0],
+            [0.0, f64::NAN, 1.0],
+            [0.0, 1.0, f64::NAN],
+        ] {
+            assert!(norm(&bad).is_nan());
+        }
         assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
         assert!((norm(&[3e-200, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
         assert_eq!(norm(&[]), 0.0);

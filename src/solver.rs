@@ -4,7 +4,7 @@ use crate::edge::VecLike;
 use crate::error::Error;
 use crate::method::Method;
 use crate::method::newton_type::NewtonType;
-use crate::oracle::{HostOracle, Smooth};
+use crate::oracle::{Explicit, HostOracle, Smooth};
 use crate::record::{IterationRecord, Report};
 use crate::status::{Status, Stopped};
 use crate::step::Direction;
@@ -91,7 +91,11 @@ impl<M: Method, C> Raphson<M, C> {
     /// Only misuse (a start point or parameter that is not valid) and errors
     /// that the problem's own functions return. Whether the run converged is
     /// said by [`Run::converged`].
-    pub fn minimize<O: Smooth<C>>(self, problem: &O, x0: O::Point) -> Result<Run<O::Point>, Error> {
+    pub fn minimize<O: Smooth<C>>(
+        self,
+        problem: &O,
+        x0: O::Point,
+    ) -> Result<Run<O::Point, C>, Error> {
         self.on_iteration(|_| true).minimize(problem, x0)
     }
 }
@@ -210,7 +214,11 @@ pub struct WithCallback<M, C, F> {
 
 impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
     /// As [`Raphson::minimize`].
-    pub fn minimize<O: Smooth<C>>(self, problem: &O, x0: O::Point) -> Result<Run<O::Point>, Error> {
+    pub fn minimize<O: Smooth<C>>(
+        self,
+        problem: &O,
+        x0: O::Point,
+    ) -> Result<Run<O::Point, C>, Error> {
         let WithCallback {
             solver,
             mut callback,
@@ -273,6 +281,7 @@ impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
             report: method.report().clone(),
             counts,
             seconds: clock.elapsed().as_secs_f64(),
+            source: PhantomData,
         })
     }
 }
@@ -286,10 +295,10 @@ pub struct Evaluated<P> {
     pub f: f64,
 }
 
-/// The outcome of [`Raphson::minimize`].
+/// The outcome of [`Raphson::minimize`], with second derivatives from the source `C`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Run<P> {
+pub struct Run<P, C = Explicit> {
     /// The converged point, or the best one found.
     pub x: P,
     /// f there.
@@ -308,12 +317,30 @@ pub struct Run<P> {
     pub counts: HashMap<&'static str, u64>,
     /// Wall-clock seconds.
     pub seconds: f64,
+    source: PhantomData<fn() -> C>,
 }
 
-impl<P> Run<P> {
+impl<P, C> Run<P, C> {
     /// Whether a convergence test holds at `x`.
     pub fn converged(&self) -> bool {
         self.status.is_converged()
+    }
+
+    /// The same run, to be certified with second derivatives from the source `D`, or to be kept
+    /// beside runs of that source.
+    pub fn with_source<D>(self) -> Run<P, D> {
+        Run {
+            x: self.x,
+            f: self.f,
+            last: self.last,
+            average: self.average,
+            gradient_norm: self.gradient_norm,
+            status: self.status,
+            report: self.report,
+            counts: self.counts,
+            seconds: self.seconds,
+            source: PhantomData,
+        }
     }
 
     /// Turns everything but convergence into [`Error::NotConverged`].

@@ -9,8 +9,8 @@ use raphson::edge::{Stored, SymView};
 use raphson::linear::{BunchKaufman, Factor, SparseCholesky};
 use raphson::problem::{FromFn, from_fn};
 use raphson::{
-    Converged, DampedNewton, Error, Failed, Fused, HessianProduct, Indefinite, Outcome, Schedule,
-    Status, Stopped,
+    Converged, DampedNewton, Error, Failed, Fused, HessianProduct, Indefinite, Outcome, Run,
+    Schedule, Status, Stopped,
 };
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -153,7 +153,10 @@ fn an_objective_that_is_nan_fails_at_its_start_point() {
         DampedNewton::matrix_free()
             .minimize(&nan, vec![1.0])
             .unwrap(),
-        DampedNewton::fused().minimize(&nan, vec![1.0]).unwrap(),
+        DampedNewton::fused()
+            .minimize(&nan, vec![1.0])
+            .unwrap()
+            .with_source(),
     ] {
         assert_eq!((run.status, run.x), (NON_FINITE, vec![1.0]));
         assert!(run.counts.values().sum::<u64>() <= 2, "{:?}", run.counts);
@@ -687,7 +690,9 @@ fn an_error_of_the_problem_passes_through_unchanged() {
             };
             let problem = Flaky::new(function, at);
             let run = if function == "product" {
-                DampedNewton::matrix_free().minimize(&problem, vec![3.0])
+                DampedNewton::matrix_free()
+                    .minimize(&problem, vec![3.0])
+                    .map(Run::with_source)
             } else {
                 DampedNewton::new().minimize(&problem, vec![3.0])
             };
@@ -873,7 +878,8 @@ fn every_source_of_curvature_gives_the_same_minimum() {
         DampedNewton::fused()
             .gradient_tol(1e-12)
             .minimize(&other, vec![0.0])
-            .unwrap(),
+            .unwrap()
+            .with_source(),
     ] {
         assert!(run.converged());
         assert!(

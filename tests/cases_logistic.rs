@@ -358,7 +358,7 @@ fn one_feature_with_an_intercept_is_fitted_by_every_solver() {
             .schedule(schedule)
             .gradient_tol(1e-12);
         let run = free.minimize(&model(), vec![0.0; 2]).unwrap();
-        all.push((format!("matrix-free {schedule:?}"), run));
+        all.push((format!("matrix-free {schedule:?}"), run.with_source()));
     }
     for (name, run) in all {
         assert!(run.converged(), "{name} {run:?}");
@@ -501,7 +501,7 @@ fn separable_classes_without_a_penalty_never_converge() {
             for s in [Schedule::Universal, Schedule::Armijo] {
                 let free = DampedNewton::matrix_free().schedule(s).max_iters(2000);
                 let run = free.minimize(&model(), model().origin()).unwrap();
-                all.push((format!("matrix-free {s:?}"), run));
+                all.push((format!("matrix-free {s:?}"), run.with_source()));
             }
             for (name, run) in all {
                 assert_eq!(run.status, SEPARABLE, "{kind} {intercept} {name}: {run:?}");

@@ -184,7 +184,7 @@ fn fused_evaluation_gives_the_same_run() {
         let explicit: Run<Vec<f64>> = with_member!(member, new, solver =>
             solver.minimize(&problem, chain.start()).unwrap());
         let fused: Run<Vec<f64>> = with_member!(member, fused, solver =>
-            solver.minimize(&problem, chain.start()).unwrap());
+            solver.minimize(&problem, chain.start()).unwrap().with_source());
         assert_eq!(bits(&fused.x), bits(&explicit.x), "{member:?}");
         assert_eq!(fused.status, explicit.status);
         assert_eq!(fused.report.trials, explicit.report.trials);

@@ -336,19 +336,24 @@ fn every_solver_finds_the_same_optimum() {
                 .minimize(&model, start()),
             DampedNewton::matrix_free()
                 .gradient_tol(1e-9)
-                .minimize(&model, start()),
+                .minimize(&model, start())
+                .map(Run::with_source),
             TrustRegionNewton::new()
                 .gradient_tol(1e-9)
-                .minimize(&model, start()),
+                .minimize(&model, start())
+                .map(Run::with_source),
             TrustRegionNewton::matrix_free()
                 .gradient_tol(1e-9)
-                .minimize(&model, start()),
+                .minimize(&model, start())
+                .map(Run::with_source),
             CubicNewton::new()
                 .gradient_tol(1e-9)
-                .minimize(&model, start()),
+                .minimize(&model, start())
+                .map(Run::with_source),
             LazyCubicNewton::new()
                 .gradient_tol(1e-9)
-                .minimize(&model, start()),
+                .minimize(&model, start())
+                .map(Run::with_source),
         ] {
             let run = run.unwrap();
             assert!(run.converged(), "{}", run.status);

@@ -161,10 +161,9 @@ impl SaddleFreeDamping {
                 None => (Near::No, f64::NEG_INFINITY),
             };
             let used = lambda;
-            // NaN raises.
             if ratio > GOOD {
                 lambda *= LOWER;
-            } else if !(ratio >= POOR) {
+            } else if ratio < POOR || ratio.is_nan() {
                 lambda *= RAISE;
             }
             self.lambda = Some(lambda);

@@ -63,6 +63,11 @@ impl GramView<'_> {
         self.design.features() + usize::from(self.intercept)
     }
 
+    /// n, the number of rows of A.
+    pub(crate) fn rows(&self) -> usize {
+        self.design.nrows()
+    }
+
     /// The way of solving, with `Auto` resolved.
     pub fn way(&self) -> GramSolve {
         if self.solve != GramSolve::Auto {

@@ -85,6 +85,40 @@ impl SparseCholesky {
         }
     }
 
+    /// The most entries in a row of L, and in a row of L + Lᵀ; zeros before an analysis.
+    pub(crate) fn row_counts(&self) -> (usize, usize) {
+        let Some(symbolic) = &self.symbolic else {
+            return (0, 0);
+        };
+        let mut rows = vec![0; symbolic.nrows()];
+        let mut cols = vec![0; symbolic.nrows()];
+        match symbolic.raw() {
+            SymbolicCholeskyRaw::Simplicial(raw) => {
+                for (j, range) in raw.col_ptr().windows(2).enumerate() {
+                    cols[j] = range[1] - range[0];
+                    for &i in &raw.row_idx()[range[0]..range[1]] {
+                        rows[i] += 1;
+                    }
+                }
+            }
+            SymbolicCholeskyRaw::Supernodal(raw) => {
+                for s in 0..raw.n_supernodes() {
+                    let (begin, end) = (raw.supernode_begin()[s], raw.supernode_end()[s]);
+                    let node = raw.supernode(s);
+                    for j in begin..end {
+                        cols[j] = end - j + node.pattern().len();
+                        rows[j] += j - begin + 1;
+                    }
+                    for &i in node.pattern() {
+                        rows[i] += end - begin;
+                    }
+                }
+            }
+        }
+        let both = rows.iter().zip(&cols).map(|(r, c)| r + c).max();
+        (rows.iter().copied().max().unwrap_or(0), both.unwrap_or(0))
+    }
+
     fn factor_shifted(
         &mut self,
         view: SymView<'_>,

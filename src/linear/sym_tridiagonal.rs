@@ -184,6 +184,12 @@ impl SymTridiagonal {
         count
     }
 
+    /// ln det(T + λI) of the factors; none without them.
+    pub(crate) fn log_determinant(&self) -> Option<f64> {
+        self.factored
+            .then(|| self.pivot.iter().map(|pivot| pivot.ln()).sum())
+    }
+
     /// Overwrites `v` by (T + λI)⁻¹v with the factors.
     fn substitute(&self, v: &mut [f64]) {
         let n = v.len();

@@ -6,6 +6,7 @@
 use super::{Direction, Fault, Iterate, NONNEGATIVE, Proposal};
 use crate::edge::{Stored, SymView};
 use crate::error::Error;
+use crate::linear::cg::Operator;
 use crate::linear::lanczos::{Lanczos, LanczosEnd};
 use crate::linear::{SymmetricEigen, axpy};
 use crate::oracle::{Abort, Counted, Curvature, Oracle};
@@ -82,14 +83,12 @@ impl Work {
         &mut self,
         g: &[f64],
         krylov: usize,
-        multiply: &mut dyn FnMut(&[f64], &mut [f64]) -> Result<(), Abort>,
+        multiply: &mut Operator<'_, Abort>,
     ) -> Result<(), Fault> {
         self.open = false;
         self.lanczos.set_limit(krylov);
         self.lanczos.start(g);
-        let end = self
-            .lanczos
-            .extend(krylov, &mut |v, out| multiply(v, out), &mut |_, _| false)?;
+        let end = self.lanczos.extend(krylov, multiply, &mut |_, _| false)?;
         if end == LanczosEnd::NonFinite {
             return Err(Failed::NonFinite.into());
         }

@@ -67,6 +67,11 @@ impl ShiftedSparse {
         Ok(())
     }
 
+    /// The most entries in a row of L, and in a row of L + Lᵀ.
+    pub(crate) fn row_counts(&self) -> (usize, usize) {
+        self.cholesky.row_counts()
+    }
+
     /// Symbolic analyses so far.
     pub fn analyses(&self) -> u64 {
         self.cholesky.analyses()
