@@ -14,6 +14,7 @@ pub enum Solver {
     GradientNormalized,
     AcceleratedCubic,
     TrustRegion,
+    SaddleFree,
     FilteredNewton,
     AveragedNewton,
     StochasticNewton,

@@ -8,7 +8,8 @@ use raphson::stochastic::Sampler;
 use raphson::{
     AcceleratedCubicNewton, AveragedHessianNewton, CubicNewton, DampedNewton, Error,
     FilteredNewton, FiniteSum, GradientNormalizedNewton, GradientRegularizedNewton, HessianProduct,
-    LazyCubicNewton, LazyRegularizedNewton, Schedule, StochasticNewton, SymMat, TrustRegionNewton,
+    LazyCubicNewton, LazyRegularizedNewton, SaddleFreeNewton, Schedule, StochasticNewton, SymMat,
+    TrustRegionNewton,
 };
 
 /// Minimizes `model` from `start` as the arguments say; with `products` by Hessian-vector products
@@ -84,11 +85,12 @@ where
         Solver::DampedNewton if products => fit!(DampedNewton::matrix_free().schedule(schedule)),
         Solver::Cubic if products => fit!(CubicNewton::matrix_free()),
         Solver::TrustRegion if products => fit!(TrustRegionNewton::matrix_free()),
+        Solver::SaddleFree if products => fit!(SaddleFreeNewton::matrix_free()),
         _ if products => {
             return Err(Error::InvalidParameter {
                 name: "--solver",
                 value: arguments.solver.name(),
-                requirement: "damped-newton, cubic or trust-region, which need no Hessian",
+                requirement: "damped-newton, cubic, trust-region or saddle-free, which need no Hessian",
             });
         }
         Solver::DampedNewton => fit!(DampedNewton::new().schedule(schedule)),
@@ -111,6 +113,7 @@ where
         Solver::GradientNormalized => fit!(GradientNormalizedNewton::new()),
         Solver::AcceleratedCubic => fit!(AcceleratedCubicNewton::new()),
         Solver::TrustRegion => fit!(TrustRegionNewton::new()),
+        Solver::SaddleFree => fit!(SaddleFreeNewton::new()),
         Solver::FilteredNewton => batches!(FilteredNewton::new()),
         Solver::AveragedNewton => batches!(AveragedHessianNewton::new()),
         Solver::StochasticNewton => batches!(StochasticNewton::new()),

@@ -43,11 +43,23 @@ pub struct NewtonType<D, G, T> {
     pub(crate) phase: Phase,
     /// All tests hold but those of the decrement or the curvature, which are not known yet.
     waiting: Option<Converged>,
+    /// The decrease that the last step promised was below the noise of f.
+    hidden: bool,
     course: Course,
     #[cfg_attr(feature = "serde", serde(skip))]
     trial: Trial,
     #[cfg_attr(feature = "serde", serde(skip))]
     preset: PhantomData<fn() -> T>,
+}
+
+/// How an attempt to leave a point ended.
+enum Away {
+    /// Nothing to leave for.
+    Never,
+    /// The trial, found by so many, is a step away.
+    Taken(u64),
+    /// f does not show the curvature.
+    Stuck,
 }
 
 /// What follows a look at the point.
@@ -69,6 +81,7 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
             escape: Escape::default(),
             phase: Phase::new(Refresh::Every(1)),
             waiting: None,
+            hidden: false,
             course: Course::default(),
             trial: Trial::default(),
             preset: PhantomData,
@@ -94,6 +107,10 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         let known = self.waiting.is_some() && !self.course.tolerances.waits();
         let mut next = if known {
             self.certified(oracle)?
+        } else if self.hidden
+            && let Away::Taken(trials) = self.away(oracle, false)?
+        {
+            Next::Accepted(trials)
         } else {
             Next::Step
         };
@@ -116,16 +133,21 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
                 globalization.search(probe)
             })?,
         };
-        if found.0 == Outcome::Floor {
-            found = match self.settled(oracle, Converged::PrecisionFloor)? {
-                Next::End(status) => return Ok(Some(status)),
-                Next::Accepted(trials) => (Outcome::Accepted, found.1 + trials),
-                Next::Step => (Outcome::Failed(Failed::SearchFailed), found.1),
-            };
+        if found.0 != Outcome::Accepted && found.0 != Outcome::Failed(Failed::NonFinite) {
+            match self.away(oracle, true)? {
+                Away::Taken(trials) => found = (Outcome::Accepted, found.1 + trials),
+                Away::Stuck => found.0 = Outcome::Failed(Failed::SearchFailed),
+                Away::Never => {}
+            }
         }
         let (outcome, trials) = found;
-        if let Outcome::Failed(failed) = outcome {
-            return Ok(Some(Status::Failed(failed)));
+        match outcome {
+            Outcome::Accepted => {}
+            Outcome::Floor => {
+                self.trial.step.fill(0.0);
+                return self.verified(oracle, Converged::PrecisionFloor).map(Some);
+            }
+            Outcome::Failed(failed) => return Ok(Some(Status::Failed(failed))),
         }
         let decrement = self.direction.decrement().unwrap_or(0.0);
         let noise = self.course.noise();
@@ -193,7 +215,10 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         let accepted = matches!(outcome, Ok(Outcome::Accepted));
         self.course.report.rejected += trials - u64::from(accepted);
         self.course.report.control = self.globalization.control();
-        Ok((outcome?, trials))
+        match outcome {
+            Err(Fault::Fail(failed)) => Ok((Outcome::Failed(failed), trials)),
+            outcome => Ok((outcome?, trials)),
+        }
     }
 
     /// Brings the direction's curvature up to date; the first one may end the run.
@@ -251,42 +276,46 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
             _ if self.second_order => Converged::SecondOrder,
             _ => test,
         };
-        match self.settled(oracle, test)? {
+        Ok(match self.away(oracle, true)? {
+            Away::Taken(trials) => Next::Accepted(trials),
             // Perhaps the method's own steps get away.
-            Next::End(Status::Failed(Failed::SearchFailed)) => Ok(Next::Step),
-            next => Ok(next),
-        }
+            Away::Stuck => Next::Step,
+            Away::Never => {
+                self.trial.step.fill(0.0);
+                Next::End(self.verified(oracle, test)?)
+            }
+        })
     }
 
-    /// Ends the run by a test that holds, unless curvature counts and is negative: then the
-    /// trial is a step away.
-    fn settled(&mut self, oracle: &mut dyn Oracle, test: Converged) -> Result<Next, Fault> {
-        if self.second_order {
-            let least = self.least(oracle)?;
-            let (outcome, trials) = match least {
-                Least::Negative(least) => {
-                    self.search(oracle, |_, escape, probe| escape.leave(probe, least))?
-                }
-                Least::Zero if self.escape.probes => {
-                    self.search(oracle, |_, escape, probe| escape.probe(probe))?
-                }
-                _ => (Outcome::Floor, 0),
-            };
-            match outcome {
-                Outcome::Accepted => {
-                    // |λ₁|s: a start at a saddle point has no scale of its own.
-                    let Proposal {
-                        predicted, length, ..
-                    } = self.trial.proposal;
-                    self.course.scale = self.course.scale.max(2.0 * predicted / length);
-                    return Ok(Next::Accepted(trials));
-                }
-                Outcome::Failed(failed) => return Ok(Next::End(Status::Failed(failed))),
-                Outcome::Floor => {}
-            }
+    /// Leaves the point if curvature counts and is negative: then the trial is a step away.
+    /// Probes look where curvature is zero.
+    fn away(&mut self, oracle: &mut dyn Oracle, probes: bool) -> Result<Away, Fault> {
+        if !self.second_order {
+            return Ok(Away::Never);
         }
-        self.trial.step.fill(0.0);
-        Ok(Next::End(self.verified(oracle, test)?))
+        let (outcome, trials) = match self.least(oracle)? {
+            Least::Negative(least) => {
+                self.search(oracle, |_, escape, probe| escape.leave(probe, least))?
+            }
+            Least::Zero if probes && self.escape.probes => {
+                self.search(oracle, |_, escape, probe| escape.probe(probe))?
+            }
+            _ => return Ok(Away::Never),
+        };
+        Ok(match outcome {
+            Outcome::Accepted => {
+                // |λ₁|s: a start at a saddle point has no scale of its own.
+                let Proposal {
+                    predicted, length, ..
+                } = self.trial.proposal;
+                self.course.scale = self.course.scale.max(2.0 * predicted / length);
+                // Nor has what was learned from the little gradient there any meaning.
+                self.globalization.reset();
+                Away::Taken(trials)
+            }
+            Outcome::Floor => Away::Never,
+            Outcome::Failed(_) => Away::Stuck,
+        })
     }
 
     /// The sign of the least eigenvalue of the Hessian at the point.
@@ -315,6 +344,7 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         noise: bool,
     ) -> Result<Option<Status>, Fault> {
         self.course.arrive(arrival);
+        self.hidden = noise;
         let test = self
             .course
             .tolerances
@@ -411,6 +441,7 @@ impl<D: Direction, G: Globalization, T: Preset> Method for NewtonType<D, G, T> {
         self.escape.reset();
         self.phase.reset();
         self.waiting = None;
+        self.hidden = false;
         self.course.start(x0, oracle)?;
         if self.course.status.is_final() {
             return Ok(());
