@@ -26,7 +26,8 @@
 //!   is a Rayleigh quotient with its roundings. Where a dense matrix is not definite, all
 //!   eigenvalues are enclosed by the residuals of computed eigenvectors. A sparse matrix of more
 //!   than 1000 rows gets its index only if it is definite. By products, a Krylov space of less
-//!   than n dimensions bounds λ_1 with a probability, [`Certifier::confidence`].
+//!   than n dimensions bounds λ_1 with a probability, [`Certifier::confidence`]; one of n dimensions
+//!   has the bounds of a matrix, but for its rounding, which is a model.
 //! * **Rounding of g and H.** Bounds may be given. Else they are *models*: 4ε‖H‖ (Frobenius norm)
 //!   for H, and for g four times the larger of ε(‖H‖‖x‖ + ‖g‖) and of the defects
 //!   ‖g(y) − g(x) − H(y − x)‖ at two neighbours y so near that only rounding shows.

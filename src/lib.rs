@@ -51,12 +51,14 @@
 //! | [`LazyRegularizedNewton`] | convex f whose Hessian is dear | a part of a Hessian, 1 to 2 gradients |
 //! | [`TrustRegionNewton`] | any f; matrix-free by conjugate gradients | 1 Hessian, 1 to 5 factorizations, 1 gradient |
 //! | [`CubicNewton`] | any f; matrix-free in a Krylov space | 1 Hessian, 2 to 5 factorizations, 1 gradient |
+//! | [`SaddleFreeNewton`] | functions with many saddle points; matrix-free in a Krylov space | 1 Hessian, 1 eigendecomposition, 1 gradient, 1 to 7 values |
 //! | [`GradientRegularizedNewton`] | convex f, Hessian semidefinite | 1 Hessian, 1 to 2 factorizations and gradients |
 //! | [`GradientNormalizedNewton`] | approximate Hessians, a metric | 1 to 2 factorizations and gradients |
 //! | [`AcceleratedCubicNewton`] | convex f with inexact or stochastic derivatives | 1 Hessian, 2 gradients |
 //! | [`StochasticNewton`] | means of many convex terms, few variables | 1 gradient and Hessian of a batch, 1 factorization |
 //! | [`AveragedHessianNewton`] | the same; the most accurate of the three | as above |
 //! | [`FilteredNewton`] | the same, with constant steps or a line search on small batches | as above, 2 factorizations, 1 inverse |
+//! | [`StochasticSaddleFreeNewton`] | means of many terms that are not convex | 2 gradients, 1 Hessian, 1 to 7 values of a batch |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
 //! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.
@@ -67,6 +69,8 @@
 //! with its reason. A run that did not converge never says it did, and the best
 //! point is never lost: numerical failures are not `Err`. An [`Error`] means
 //! misuse, or comes from the problem's own functions.
+//!
+//! [`Run::certify`] says of the end what kind of point it is, and how near the exact one lies.
 //!
 //! # Features
 //!

@@ -47,6 +47,7 @@ fn solve(solver: Solver, problem: &Mgh, x0: Vec<f64>, tol: f64) -> Run<Vec<f64>>
                 .max_iters(2000)
                 .minimize(problem, x0)
                 .unwrap()
+                .with_source()
         };
     }
     match solver {

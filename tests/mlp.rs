@@ -9,7 +9,7 @@ use raphson::check::{self, Checker};
 use raphson::models::{Activation, LeastSquares, LogisticRegression, Mlp, Softmax};
 use raphson::{
     Batch, ConvexLoss, DampedNewton, Dataset, Error, FiniteSum, HessianProduct, OutputLoss,
-    OutputModel, SymMat, TrustRegionNewton,
+    OutputModel, Run, SymMat, TrustRegionNewton,
 };
 
 /// Random rows with labels 1, 3, 5, …, every class among them.
@@ -736,8 +736,12 @@ fn networks_learn_what_linear_models_cannot() {
     let model = Mlp::classifier(&data, &[8]).l2(1e-3);
     for solver in [
         TrustRegionNewton::new().minimize(&model, model.fan_in(1)),
-        TrustRegionNewton::matrix_free().minimize(&model, model.fan_in(1)),
-        TrustRegionNewton::fused().minimize(&model, model.fan_in(1)),
+        TrustRegionNewton::matrix_free()
+            .minimize(&model, model.fan_in(1))
+            .map(Run::with_source),
+        TrustRegionNewton::fused()
+            .minimize(&model, model.fan_in(1))
+            .map(Run::with_source),
     ] {
         let run = solver.unwrap();
         assert!(run.converged(), "{}", run.status);

@@ -214,7 +214,9 @@ mod saddle {
                 let free = free.escape_seed(seed).gradient_tol(1e-8);
                 [
                     dense.minimize(&monkey(), vec![0.0, 0.0]).unwrap(),
-                    free.minimize(&monkey(), vec![0.0, 0.0]).unwrap(),
+                    free.minimize(&monkey(), vec![0.0, 0.0])
+                        .unwrap()
+                        .with_source(),
                     TrustRegionNewton::new()
                         .second_order(true)
                         .probes(true)
@@ -251,7 +253,7 @@ mod saddle {
             let solver = SaddleFreeNewton::matrix_free().krylov(k);
             let run = solver.gradient_tol(1e-7).minimize(&net, zero()).unwrap();
             assert_eq!(run.report.hessians, 0);
-            runs.push(run);
+            runs.push(run.with_source());
         }
         for run in runs {
             assert!(run.converged(), "{}", run.status);
@@ -294,7 +296,7 @@ mod saddle {
     }
 
     /// The first step, which `max_iters` cuts off.
-    fn step(run: &raphson::Run<Vec<f64>>, x0: &[f64]) -> Vec<f64> {
+    fn step<C>(run: &raphson::Run<Vec<f64>, C>, x0: &[f64]) -> Vec<f64> {
         run.last.x.iter().zip(x0).map(|(a, b)| a - b).collect()
     }
 
@@ -495,15 +497,18 @@ mod saddle {
         for run in [
             SaddleFreeNewton::matrix_free()
                 .minimize(&f(), start())
-                .unwrap(),
+                .unwrap()
+                .with_source(),
             CubicNewton::matrix_free()
                 .second_order(true)
                 .minimize(&f(), start())
-                .unwrap(),
+                .unwrap()
+                .with_source(),
             TrustRegionNewton::matrix_free()
                 .second_order(true)
                 .minimize(&f(), start())
-                .unwrap(),
+                .unwrap()
+                .with_source(),
             LazyCubicNewton::new()
                 .second_order(true)
                 .minimize(&f(), start())

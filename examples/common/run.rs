@@ -58,6 +58,7 @@ where
                     true
                 })
                 .minimize(model, start)?
+                .with_source()
         }};
     }
     macro_rules! batches {
