@@ -52,6 +52,9 @@ where
         state.param = Some(x0);
         state.prev_param = None;
         state.grad = oracle.into_slope();
+        if let Some(slope) = &mut state.grad {
+            slope.write(self.method.g());
+        }
         state.cost = self.method.f();
         self.settle(&mut state);
         Ok((self.conclude(state), self.publish()))
@@ -162,6 +165,14 @@ impl<M: Method, C> Raphson<M, C> {
             ("factorizations", KvValue::Uint(record.factorizations)),
         ] {
             kv.kv.insert(key.to_string(), value);
+        }
+        if record.residuals > 0 {
+            for (key, value) in [
+                ("residuals", KvValue::Uint(record.residuals)),
+                ("jacobians", KvValue::Uint(record.jacobians)),
+            ] {
+                kv.kv.insert(key.to_string(), value);
+            }
         }
         if record.sample_gradients > 0 {
             for (key, value) in [

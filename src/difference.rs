@@ -8,6 +8,7 @@
 //! | f | gradient | (f(x + h e_i) - f(x - h e_i)) / 2h | eps^(1/3) s_i | ~ eps^(2/3) = 4e-11 | 2n |
 //! | f | Hessian | second differences | eps^(1/4) s_i | ~ eps^(1/2) = 1e-8 | 2n^2 + 1 |
 //! | gradient | Hessian | central differences, symmetrized | eps^(1/3) s_i | ~ eps^(2/3) | 2n |
+//! | residuals | Jacobian | central differences | eps^(1/3) s_i | ~ eps^(2/3) | 2n + 1 |
 //! | gradient | H v | (g(x + h v) - g(x - h v)) / 2h | eps^(1/3) (1 + \|\|x\|\|) / \|\|v\|\| | ~ eps^(2/3) | 2 |
 //!
 //! where s_i = max(|x_i|, 1). The errors are relative to |f| and |g| where
@@ -22,7 +23,7 @@
 use crate::edge::VecLike;
 use crate::error::{finite, length};
 use crate::problem::HessianProduct;
-use argmin::core::{CostFunction, Error, Gradient, Hessian};
+use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
 
 mod quotient;
 
@@ -45,6 +46,58 @@ pub struct FromValue<O>(pub O);
 /// 1e-10 max(|g|, 1): see [the module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FromGradient<O>(pub O);
+
+/// Adds a Jacobian by central differences to a problem that has residuals.
+///
+/// A Jacobian costs 2n + 1 evaluations of the residuals, which argmin does not count, and is off by
+/// about 1e-10 max(|r|, 1): see [the module](self).
+///
+/// ```
+/// use argmin::core::{Error, Operator};
+/// use raphson::{LevenbergMarquardt, difference::FromResiduals};
+/// struct Circle;
+/// impl Operator for Circle {
+///     type Param = Vec<f64>;
+///     type Output = Vec<f64>;
+///     fn apply(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
+///         Ok(vec![x[0] * x[0] + x[1] * x[1] - 25.0, x[1] - x[0] - 1.0])
+///     }
+/// }
+/// let run = LevenbergMarquardt::new().minimize(&FromResiduals(Circle), vec![2.0, 2.0])?;
+/// assert!(run.converged() && (run.x[0] - 3.0).abs() < 1e-12);
+/// # Ok::<(), raphson::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromResiduals<O>(pub O);
+
+impl<O: Operator> Operator for FromResiduals<O> {
+    type Param = O::Param;
+    type Output = O::Output;
+
+    fn apply(&self, x: &O::Param) -> Result<O::Output, Error> {
+        self.0.apply(x)
+    }
+}
+
+impl<P: VecLike, R: VecLike, O: Operator<Param = P, Output = R>> Jacobian for FromResiduals<O> {
+    type Param = P;
+    type Jacobian = Vec<Vec<f64>>;
+
+    fn jacobian(&self, x: &P) -> Result<Vec<Vec<f64>>, Error> {
+        let mut trial = x.clone();
+        let m = self.0.apply(x)?.dimension();
+        jacobian(
+            |v, out| {
+                let r = self.0.apply(at(&mut trial, v))?;
+                length("residuals", out.len(), r.dimension())?;
+                r.read(out);
+                Ok(())
+            },
+            &entries(x),
+            m,
+        )
+    }
+}
 
 impl<O: CostFunction<Output = f64>> CostFunction for FromValue<O> {
     type Param = O::Param;

@@ -130,6 +130,7 @@ pub use method::accelerated::AcceleratedCubicNewton;
 pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
 pub use method::filtered_newton::{FilteredNewton, MarginalPrecision};
+pub use method::least_squares::{GaussNewton, LevenbergMarquardt, RobustLoss, Statistics};
 pub use method::regularized::{
     GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
 };

@@ -29,6 +29,8 @@ mod indefinite;
 pub mod lanczos;
 pub(crate) mod leftmost;
 mod lu;
+pub(crate) mod normal;
+pub(crate) mod orthogonal;
 mod pattern;
 pub mod shifted;
 mod sparse_cholesky;

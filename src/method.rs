@@ -11,6 +11,7 @@ pub(crate) mod course;
 pub mod cubic;
 pub mod damped_newton;
 pub mod filtered_newton;
+pub mod least_squares;
 pub(crate) mod newton_type;
 pub mod regularized;
 pub mod saddle_free;
@@ -60,6 +61,10 @@ pub trait Method {
     }
     /// An average of the points with f there, if the method keeps one.
     fn average(&self) -> Option<(&[f64], f64)> {
+        None
+    }
+    /// Accuracy of fitted parameters, if the method fits residuals.
+    fn statistics(&self) -> Option<least_squares::Statistics> {
         None
     }
     /// How the run stands.

@@ -5,16 +5,16 @@
 //! derivatives, how a user's problem becomes an oracle. The source is a marker
 //! type on the solver because Rust cannot find out that a problem also
 //! implements an optional trait: [`Explicit`] (argmin's `Hessian`),
-//! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]) and [`Batches`]
-//! ([`FiniteSum`]), which can be evaluated on a part of its terms, or [`BatchProducts`] for that
-//! with products.
+//! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]), [`Batches`]
+//! ([`FiniteSum`]), which can be evaluated on a part of its terms, [`BatchProducts`] for that with
+//! products, and [`Residuals`] (argmin's `Operator` and `Jacobian`), whose f is ½‖r‖².
 
-use crate::edge::{SymMat, SymView, VecLike};
+use crate::edge::{RectMat, RectView, SymMat, SymView, VecLike};
 use crate::finite_sum::{Batch, FiniteSum};
 use crate::problem::{Fused, HessianProduct};
 use crate::record::Report;
 use crate::status::Failed;
-use argmin::core::{CostFunction, Error, Gradient, Hessian};
+use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
@@ -80,9 +80,23 @@ pub trait Oracle {
     fn batch_refresh(&mut self, _x: &[f64], _batch: Batch<'_>) -> Result<(), Abort> {
         Err(self.fail(crate::Error::NotOffered { what: BATCHES }))
     }
+
+    /// The residuals r(x), as many as there are.
+    fn residuals(&mut self, _x: &[f64], _out: &mut Vec<f64>) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: RESIDUALS }))
+    }
+    /// Evaluates the Jacobian of `_rows` residuals at x and keeps it.
+    fn jacobian(&mut self, _x: &[f64], _rows: usize) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: RESIDUALS }))
+    }
+    /// The Jacobian kept by [`jacobian`](Oracle::jacobian); costs nothing.
+    fn rect(&self) -> Option<RectView<'_>> {
+        None
+    }
 }
 
 const BATCHES: &str = "batches of its terms; implement `raphson::FiniteSum`";
+const RESIDUALS: &str = "residuals; implement argmin's `Operator` and `Jacobian`";
 
 /// Second derivatives come from argmin's `Hessian`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,6 +110,9 @@ pub struct OnePass;
 /// Value, gradient and Hessian come from [`FiniteSum`], on batches of its terms.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Batches;
+/// f = ½‖r‖² with the residuals r from argmin's `Operator` and their derivatives from its `Jacobian`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Residuals;
 
 /// Value and gradient come from [`FiniteSum`] on batches of its terms, second derivatives as its
 /// products.
@@ -160,6 +177,19 @@ pub trait Smooth<C> {
     /// The second derivatives of the mean over a batch.
     fn batch_keep(&self, _x: &Self::Point, _batch: Batch<'_>) -> Result<Self::Kept, Error> {
         Err(crate::Error::NotOffered { what: BATCHES }.into())
+    }
+
+    /// The residuals.
+    fn residuals(&self, _x: &Self::Point, _out: &mut Vec<f64>) -> Result<(), Error> {
+        Err(crate::Error::NotOffered { what: RESIDUALS }.into())
+    }
+    /// View of a Jacobian that was kept.
+    fn rect(_kept: &Self::Kept) -> Option<RectView<'_>> {
+        None
+    }
+    /// A gradient object to be overwritten, where `x` can serve as one.
+    fn slope_like(_x: &Self::Point) -> Option<Self::Slope> {
+        None
     }
 }
 
@@ -399,6 +429,69 @@ impl<O: FiniteSum> Smooth<BatchProducts> for O {
     }
 }
 
+impl<O, P, R, J> Smooth<Residuals> for O
+where
+    O: Operator<Param = P, Output = R> + Jacobian<Param = P, Jacobian = J>,
+    P: VecLike,
+    R: VecLike,
+    J: RectMat,
+{
+    type Point = P;
+    type Slope = P;
+    type Kept = J;
+    const CURVATURE: Option<&'static str> = Some("jacobian_count");
+
+    fn value(&self, x: &P) -> Result<f64, Error> {
+        let mut r = Vec::new();
+        Smooth::<Residuals>::residuals(self, x, &mut r)?;
+        Ok(0.5 * crate::parallel::dot(&r, &r))
+    }
+    fn slope(&self, x: &P) -> Result<P, Error> {
+        let mut r = Vec::new();
+        Smooth::<Residuals>::residuals(self, x, &mut r)?;
+        let kept = Jacobian::jacobian(self, x)?;
+        let mut g = vec![0.0; x.dimension()];
+        kept.rect().check_shape(r.len(), g.len())?;
+        kept.rect().mul_transpose(&r, &mut g);
+        let mut slope = x.clone();
+        slope.write(&g);
+        Ok(slope)
+    }
+    fn keep(&self, x: &P) -> Result<J, Error> {
+        Jacobian::jacobian(self, x)
+    }
+    fn view(_: &J) -> Curvature<'_> {
+        Curvature::Products
+    }
+    fn product(&self, _: &J, _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        Err(Error::msg(
+            "residuals give a Jacobian, not Hessian products",
+        ))
+    }
+    fn gradient_scale(&self, _: &J) -> Option<f64> {
+        None
+    }
+    fn verify(&self, _: &J, _: &[f64], _: &[f64]) -> Result<(), Failed> {
+        Ok(())
+    }
+    fn may_object(_: &J) -> bool {
+        false
+    }
+
+    fn residuals(&self, x: &P, out: &mut Vec<f64>) -> Result<(), Error> {
+        let r = self.apply(x)?;
+        out.resize(r.dimension(), 0.0);
+        r.read(out);
+        Ok(())
+    }
+    fn rect(kept: &J) -> Option<RectView<'_>> {
+        Some(kept.rect())
+    }
+    fn slope_like(x: &P) -> Option<P> {
+        Some(x.clone())
+    }
+}
+
 /// A user's problem as an [`Oracle`], with argmin's counters beside it.
 pub(crate) struct HostOracle<'a, O: Smooth<C>, C> {
     problem: &'a O,
@@ -602,6 +695,23 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
     fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
         self.keep(&["batch_hessian_count"], x, |o, p| o.batch_keep(p, batch))
     }
+    fn residuals(&mut self, x: &[f64], out: &mut Vec<f64>) -> Result<(), Abort> {
+        self.call(&["operator_count"], x, |o, p| o.residuals(p, out))
+    }
+    fn jacobian(&mut self, x: &[f64], rows: usize) -> Result<(), Abort> {
+        self.keep(O::CURVATURE.as_slice(), x, |o, p| o.keep(p))?;
+        let shape = self.rect().map(|view| view.check_shape(rows, x.len()));
+        if let Some(Err(error)) = shape {
+            return Err(self.fail(error));
+        }
+        if self.slope.is_none() {
+            self.slope = O::slope_like(&self.point);
+        }
+        Ok(())
+    }
+    fn rect(&self) -> Option<RectView<'_>> {
+        self.kept().and_then(O::rect)
+    }
 }
 
 /// An oracle that keeps the totals of a [`Report`].
@@ -683,5 +793,16 @@ impl Oracle for Counted<'_> {
     fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
         self.report.batch_hessians += 1;
         self.inner.batch_refresh(x, batch)
+    }
+    fn residuals(&mut self, x: &[f64], out: &mut Vec<f64>) -> Result<(), Abort> {
+        self.report.residuals += 1;
+        self.inner.residuals(x, out)
+    }
+    fn jacobian(&mut self, x: &[f64], rows: usize) -> Result<(), Abort> {
+        self.report.jacobians += 1;
+        self.inner.jacobian(x, rows)
+    }
+    fn rect(&self) -> Option<RectView<'_>> {
+        self.inner.rect()
     }
 }

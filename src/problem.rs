@@ -3,7 +3,7 @@
 //! Problems implement argmin's own [`CostFunction`], [`Gradient`] and [`Hessian`]; only what argmin cannot express is defined here.
 
 use crate::status::Failed;
-use argmin::core::{CostFunction, Error, Gradient, Hessian};
+use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
 
 /// Hessian-vector products, for problems too large to form a Hessian.
 ///
@@ -125,5 +125,60 @@ impl<F, G, H: Fn(&[f64]) -> M, M> Hessian for FromFn<F, G, H> {
     type Hessian = M;
     fn hessian(&self, x: &Vec<f64>) -> Result<M, Error> {
         Ok((self.hessian)(x))
+    }
+}
+
+/// A least-squares problem made of closures over slices; see [`residuals_fn`].
+#[derive(Debug, Clone, Copy)]
+pub struct ResidualsFn<R, J> {
+    residuals: R,
+    jacobian: J,
+}
+
+/// A least-squares problem from two closures: residuals r and Jacobian ∂rᵢ/∂xⱼ at a slice.
+///
+/// f = ½‖r‖². The parameter is a `Vec<f64>`, the Jacobian any [`RectMat`](crate::RectMat) with
+/// one row per residual. Closures cannot fail; a residual outside its domain is NaN or infinity,
+/// which rejects the trial.
+///
+/// ```
+/// use raphson::{LevenbergMarquardt, problem};
+/// let decay = [(0.0, 2.0), (1.0, 0.735758882342885), (2.0, 0.270670566473225)];
+/// let fit = problem::residuals_fn(
+///     |x: &[f64]| decay.iter().map(|(t, y)| x[0] * (-x[1] * t).exp() - y).collect(),
+///     |x: &[f64]| {
+///         let row = |t: f64| [(-x[1] * t).exp(), -x[0] * t * (-x[1] * t).exp()];
+///         [row(0.0), row(1.0), row(2.0)]
+///     },
+/// );
+/// let run = LevenbergMarquardt::new().minimize(&fit, vec![1.0, 0.5])?;
+/// assert!(run.converged());
+/// assert!((run.x[0] - 2.0).abs() < 1e-12 && (run.x[1] - 1.0).abs() < 1e-12);
+/// # Ok::<(), raphson::Error>(())
+/// ```
+pub fn residuals_fn<R, J, M>(residuals: R, jacobian: J) -> ResidualsFn<R, J>
+where
+    R: Fn(&[f64]) -> Vec<f64>,
+    J: Fn(&[f64]) -> M,
+{
+    ResidualsFn {
+        residuals,
+        jacobian,
+    }
+}
+
+impl<R: Fn(&[f64]) -> Vec<f64>, J> Operator for ResidualsFn<R, J> {
+    type Param = Vec<f64>;
+    type Output = Vec<f64>;
+    fn apply(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        Ok((self.residuals)(x))
+    }
+}
+
+impl<R, J: Fn(&[f64]) -> M, M> Jacobian for ResidualsFn<R, J> {
+    type Param = Vec<f64>;
+    type Jacobian = M;
+    fn jacobian(&self, x: &Vec<f64>) -> Result<M, Error> {
+        Ok((self.jacobian)(x))
     }
 }

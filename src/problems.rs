@@ -13,6 +13,7 @@
 //! | [`Polytope`] | Σ (aᵢᵀx − bᵢ)₊ᵖ | a minimum that is a whole set |
 //! | [`NormPower`] | ‖u(x)‖ᴾ/P | approximate Hessians: Gauss-Newton and rank one |
 //! | [`Mgh`] | Σ rᵢ(x)² | the 35 problems of Moré, Garbow and Hillstrom |
+//! | [`Nist`] | residuals | the 27 certified regressions of NIST, read from their files |
 //!
 //! [`Scaled`], [`Affine`] and [`Offset`] wrap any problem with `Vec<f64>` points,
 //! the models included, to test invariances.
@@ -30,6 +31,7 @@ use faer::Mat;
 
 mod chain;
 mod mgh;
+mod nist;
 mod norm_power;
 mod power;
 mod residual;
@@ -38,6 +40,7 @@ mod transform;
 
 pub use chain::Chain;
 pub use mgh::{Mgh, MghProblem, Optimum};
+pub use nist::Nist;
 pub use norm_power::NormPower;
 pub use power::{Power, Softplus};
 pub use residual::{LogSumExp, Polytope};

@@ -39,6 +39,10 @@ pub struct IterationRecord {
     pub hessian_products: u64,
     /// Factorizations so far, failed attempts included.
     pub factorizations: u64,
+    /// Evaluations of the residuals of a least-squares problem so far.
+    pub residuals: u64,
+    /// Evaluations of their Jacobian so far.
+    pub jacobians: u64,
     /// Smoothed mean of the batch losses so far, of a stochastic method; zero where a method has none.
     pub loss: f64,
     /// Passes over the terms of a finite sum that its batches made so far.
@@ -69,12 +73,17 @@ pub struct Report {
     pub gradients: u64,
     /// Evaluations of the Hessian.
     pub hessians: u64,
-    /// Hessians evaluated again after a resumption, at the anchor of a lazy method; not in `hessians`.
+    /// Hessians or Jacobians evaluated again after a resumption, at the anchor of a lazy method or
+    /// the point of a least-squares one; not in `hessians` or `jacobians`.
     pub rebuilt: u64,
     /// Hessian-vector products.
     pub hessian_products: u64,
     /// Factorizations, failed attempts included.
     pub factorizations: u64,
+    /// Evaluations of the residuals of a least-squares problem.
+    pub residuals: u64,
+    /// Evaluations of their Jacobian.
+    pub jacobians: u64,
     /// Symbolic analyses of a sparse pattern.
     pub analyses: u64,
     /// Solves with a factor (or by conjugate gradients).
@@ -105,6 +114,7 @@ pub struct Report {
     /// A warning: the memory of a filter was above 1 for ten steps in a row, so that old
     /// directions grow instead of fading.
     pub memory_grows: bool,
-    /// The first term of a finite sum that was not finite where a run failed as `NonFinite`.
+    /// The first term of a finite sum, or the first residual or row of the Jacobian, that was not
+    /// finite where a run failed as `NonFinite`.
     pub offender: Option<usize>,
 }

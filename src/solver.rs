@@ -3,6 +3,7 @@
 use crate::edge::VecLike;
 use crate::error::Error;
 use crate::method::Method;
+use crate::method::least_squares::Statistics;
 use crate::method::newton_type::NewtonType;
 use crate::oracle::{Explicit, HostOracle, Smooth};
 use crate::record::{IterationRecord, Report};
@@ -103,7 +104,8 @@ impl<M: Method, C> Raphson<M, C> {
 impl<M: Method, C> Raphson<M, C> {
     /// Converged if ‖g‖ ≤ `tol` · scale, where the scale is ‖g(x0)‖ or what the
     /// model gives. Default 10⁻⁸, free of units; 0 switches the test off, but a
-    /// gradient of exactly zero always ends the run.
+    /// gradient of exactly zero always ends the run. Least-squares solvers compare the largest
+    /// cosine between the residuals and a column of their Jacobian instead, default 10⁻¹⁰.
     pub fn gradient_tol(mut self, tol: f64) -> Self {
         self.method.course_mut().tolerances.gradient = tol;
         self
@@ -276,6 +278,7 @@ impl<M: Method, C, F: FnMut(&IterationRecord) -> bool> WithCallback<M, C, F> {
             x: point,
             last,
             average,
+            statistics: method.statistics(),
             gradient_norm: method.record().gradient_norm,
             status: method.status(),
             report: method.report().clone(),
@@ -307,6 +310,9 @@ pub struct Run<P, C = Explicit> {
     pub last: Evaluated<P>,
     /// The average of the points, if the method keeps one.
     pub average: Option<Evaluated<P>>,
+    /// Standard errors and covariance at `last`, of a least-squares method with at least as many
+    /// residuals as variables and a dense Jacobian that was finite there.
+    pub statistics: Option<Statistics>,
     /// Euclidean norm of the gradient at the last accepted point, which of a converged run is `x`.
     pub gradient_norm: f64,
     /// How the run ended.
@@ -339,6 +345,7 @@ impl<P, C> Run<P, C> {
             report: self.report,
             counts: self.counts,
             seconds: self.seconds,
+            statistics: self.statistics,
             source: PhantomData,
         }
     }

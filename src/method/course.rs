@@ -58,6 +58,18 @@ impl Default for Course {
 impl Course {
     /// Evaluates f and g at x0, after which nothing of an earlier run is left.
     pub(crate) fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort> {
+        self.clear(x0);
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.report,
+        };
+        self.at.f = counted.value_gradient(&self.at.x, &mut self.at.g)?;
+        self.depart();
+        Ok(())
+    }
+
+    /// Stands at x0, where nothing is known yet.
+    pub(crate) fn clear(&mut self, x0: &[f64]) {
         self.report = Report::default();
         self.status = Status::Running;
         self.last = IterationRecord::default();
@@ -67,20 +79,18 @@ impl Course {
         self.at.x.extend_from_slice(x0);
         self.at.g.resize(x0.len(), 0.0);
         self.best_x.clone_from(&self.at.x);
-        let mut counted = Counted {
-            inner: oracle,
-            report: &mut self.report,
-        };
-        self.at.f = counted.value_gradient(&self.at.x, &mut self.at.g)?;
+        self.reach = norm(x0);
+    }
+
+    /// Takes note of f and g at x0.
+    pub(crate) fn depart(&mut self) {
         self.at.slope = norm(&self.at.g);
         self.best_f = self.at.f;
-        self.reach = norm(x0);
         self.start_slope = self.at.slope;
         self.scale = self.at.slope;
         if !self.at.f.is_finite() || !self.at.slope.is_finite() {
             self.status = Status::Failed(Failed::NonFinite);
         }
-        Ok(())
     }
 
     /// Rounding noise of f.
@@ -149,6 +159,8 @@ impl Course {
             hessians: self.report.hessians,
             hessian_products: self.report.hessian_products,
             factorizations: self.report.factorizations,
+            residuals: self.report.residuals,
+            jacobians: self.report.jacobians,
             ..self.last
         }
     }
