@@ -73,6 +73,37 @@ pub enum Error {
         /// What the structured matrix gives.
         structured: f64,
     },
+    /// A mass of a transport problem that is negative, NaN or infinite.
+    #[error("mass {index} of the {side} is {value}; masses must be nonnegative and finite")]
+    Mass {
+        /// Source or target.
+        side: &'static str,
+        /// Index of the first offending mass.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// A cost of a transport problem that is NaN or −∞.
+    #[error("the cost ({row}, {col}) is {value}; give finite costs, or +inf for a forbidden pair")]
+    Cost {
+        /// Row of the first offending entry.
+        row: usize,
+        /// Its column.
+        col: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The two sides of a balanced transport problem have different masses.
+    #[error(
+        "the source has mass {sum_a}, the target {sum_b}; scale one of them, or solve the \
+         unbalanced or the partial problem"
+    )]
+    MassMismatch {
+        /// Mass of the source.
+        sum_a: f64,
+        /// Mass of the target.
+        sum_b: f64,
+    },
     /// A parameter outside its range.
     #[error("{name} = {value}: must be {requirement}")]
     InvalidParameter {

@@ -115,6 +115,7 @@ mod step;
 pub mod stochastic;
 pub mod subproblem;
 mod termination;
+pub mod transport;
 
 pub use argmin::Outcome;
 #[cfg(feature = "num-dual")]
@@ -135,6 +136,8 @@ pub use method::regularized::{
     GradientNormalizedNewton, GradientRegularizedNewton, LazyRegularizedNewton,
 };
 pub use method::saddle_free::{Damping, SaddleFreeNewton, StochasticSaddleFreeNewton};
+pub use method::sinkhorn::{Sinkhorn, SinkhornKernel};
+pub use method::sinkhorn_newton::SinkhornNewton;
 pub use method::stochastic::{AveragedHessianNewton, StochasticNewton};
 pub use method::trust_region::TrustRegionNewton;
 pub use models::{LeastSquares, LogisticRegression, Mlp, PoissonRegression, Softmax};
@@ -144,6 +147,7 @@ pub use record::{IterationRecord, Report};
 pub use solver::{Evaluated, Raphson, Run};
 pub use status::{Converged, Failed, Status, Stopped};
 pub use stochastic::{Averaging, Sampler, StepSchedule};
+pub use transport::Transport;
 
 /// The examples of the README, compiled and run as tests.
 #[cfg(all(doctest, feature = "libsvm"))]

@@ -15,6 +15,8 @@ pub mod least_squares;
 pub(crate) mod newton_type;
 pub mod regularized;
 pub mod saddle_free;
+pub mod sinkhorn;
+pub mod sinkhorn_newton;
 pub mod stochastic;
 pub mod trust_region;
 

@@ -8,12 +8,14 @@
 //! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]), [`Batches`]
 //! ([`FiniteSum`]), which can be evaluated on a part of its terms, [`BatchProducts`] for that with
 //! products, and [`Residuals`] (argmin's `Operator` and `Jacobian`), whose f is ½‖r‖².
+//! [`Coupling`] stands for the one problem that gives no functions but its data, [`Transport`].
 
 use crate::edge::{RectMat, RectView, SymMat, SymView, VecLike};
 use crate::finite_sum::{Batch, FiniteSum};
 use crate::problem::{Fused, HessianProduct};
 use crate::record::Report;
 use crate::status::Failed;
+use crate::transport::Transport;
 use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -59,6 +61,11 @@ pub trait Oracle {
     /// Keeps an error of ours as if the problem had returned it.
     fn fail(&mut self, error: crate::Error) -> Abort;
 
+    /// The transport problem behind it.
+    fn transport(&mut self) -> Result<&Transport, Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: TRANSPORT }))
+    }
+
     /// Number of terms, if the problem is a finite sum.
     fn terms(&self) -> Option<usize> {
         None
@@ -95,6 +102,7 @@ pub trait Oracle {
     }
 }
 
+const TRANSPORT: &str = "masses and costs; give a `raphson::Transport`";
 const BATCHES: &str = "batches of its terms; implement `raphson::FiniteSum`";
 const RESIDUALS: &str = "residuals; implement argmin's `Operator` and `Jacobian`";
 
@@ -113,6 +121,10 @@ pub struct Batches;
 /// f = ½‖r‖² with the residuals r from argmin's `Operator` and their derivatives from its `Jacobian`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Residuals;
+
+/// The problem is a [`Transport`]; its solvers read costs and masses and make the rest themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Coupling;
 
 /// Value and gradient come from [`FiniteSum`] on batches of its terms, second derivatives as its
 /// products.
@@ -160,6 +172,15 @@ pub trait Smooth<C> {
     /// See [`SymMat::may_object`].
     fn may_object(_kept: &Self::Kept) -> bool {
         true
+    }
+
+    /// The transport problem.
+    fn transport(&self) -> Option<&Transport> {
+        None
+    }
+    /// A gradient to be overwritten, of problems that evaluate none.
+    fn blank(&self) -> Option<Self::Slope> {
+        None
     }
 
     /// Number of terms of a finite sum.
@@ -492,6 +513,44 @@ where
     }
 }
 
+const NO_EPS: &str = "values without ε; use a transport solver such as `SinkhornNewton`";
+
+impl Smooth<Coupling> for Transport {
+    type Point = Vec<f64>;
+    type Slope = Vec<f64>;
+    type Kept = ();
+    const CURVATURE: Option<&'static str> = None;
+    const FUSED: bool = true;
+
+    fn value(&self, _: &Vec<f64>) -> Result<f64, Error> {
+        Err(crate::Error::NotOffered { what: NO_EPS }.into())
+    }
+    fn slope(&self, _: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        Err(crate::Error::NotOffered { what: NO_EPS }.into())
+    }
+    fn keep(&self, _: &Vec<f64>) -> Result<(), Error> {
+        Err(crate::Error::NotOffered { what: NO_EPS }.into())
+    }
+    fn view(_: &()) -> Curvature<'_> {
+        Curvature::Products
+    }
+    fn product(&self, _: &(), _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        Err(crate::Error::NotOffered { what: NO_EPS }.into())
+    }
+    fn gradient_scale(&self, _: &()) -> Option<f64> {
+        None
+    }
+    fn verify(&self, _: &(), _: &[f64], _: &[f64]) -> Result<(), Failed> {
+        Ok(())
+    }
+    fn transport(&self) -> Option<&Transport> {
+        Some(self)
+    }
+    fn blank(&self) -> Option<Vec<f64>> {
+        Some(self.origin())
+    }
+}
+
 /// A user's problem as an [`Oracle`], with argmin's counters beside it.
 pub(crate) struct HostOracle<'a, O: Smooth<C>, C> {
     problem: &'a O,
@@ -613,6 +672,15 @@ impl<'a, O: Smooth<C>, C> HostOracle<'a, O, C> {
 }
 
 impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
+    fn transport(&mut self) -> Result<&Transport, Abort> {
+        if self.slope.is_none() {
+            self.slope = self.problem.blank();
+        }
+        let problem = self.problem;
+        problem
+            .transport()
+            .ok_or_else(|| self.abort(crate::Error::NotOffered { what: TRANSPORT }.into()))
+    }
     fn value(&mut self, x: &[f64]) -> Result<f64, Abort> {
         self.call(&["cost_count"], x, |o, p| o.value(p))
     }
@@ -721,6 +789,9 @@ pub struct Counted<'a> {
 }
 
 impl Oracle for Counted<'_> {
+    fn transport(&mut self) -> Result<&Transport, Abort> {
+        self.inner.transport()
+    }
     fn value(&mut self, x: &[f64]) -> Result<f64, Abort> {
         self.report.values += 1;
         self.inner.value(x)

@@ -52,6 +52,12 @@ pub struct IterationRecord {
     /// Norm of the matrix that carries the last direction of a filter into this one; zero where
     /// a method has none.
     pub memory: f64,
+    /// ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ of a transport plan; zero where a method has none.
+    pub marginal_error: f64,
+    /// Sinkhorn sweeps so far.
+    pub sweeps: u64,
+    /// Passes over the entries of a transport plan so far.
+    pub passes: u64,
     /// Seconds since the start of the run.
     pub seconds: f64,
 }
@@ -117,4 +123,12 @@ pub struct Report {
     /// The first term of a finite sum, or the first residual or row of the Jacobian, that was not
     /// finite where a run failed as `NonFinite`.
     pub offender: Option<usize>,
+    /// ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ of a transport plan.
+    pub marginal_error: f64,
+    /// Sinkhorn sweeps.
+    pub sweeps: u64,
+    /// Passes over all entries of a transport plan, with an exp for each.
+    pub passes: u64,
+    /// Share of the entries of the plan that the Newton matrix keeps, mean over the steps.
+    pub density: f64,
 }

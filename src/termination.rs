@@ -56,6 +56,23 @@ pub(crate) struct Arrival {
 }
 
 impl Tolerances {
+    /// Refuses the tests that a transport solver does not make.
+    pub(crate) fn only_marginals(&self) -> Result<(), Error> {
+        for (name, value) in [
+            ("gradient_tol_abs", self.gradient_absolute),
+            ("decrement_tol", self.decrement),
+            ("gap_tol", self.gap),
+            ("step_tol", self.step),
+            ("cost_tol", self.cost),
+        ] {
+            if value != 0.0 {
+                let requirement = "0: transport solvers test the marginals; see `marginal_tol`";
+                return Err(Error::parameter(name, value, requirement));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let named = [
             ("gradient_tol", self.gradient),

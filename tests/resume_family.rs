@@ -233,10 +233,10 @@ fn saddle_free_runs() {
     for (steps, rebuilt) in [(3, 0), (4, 1), (5, 1)] {
         let name = format!("saddle-inner-{steps}");
         let dense = || SaddleFreeNewton::new().inner(3);
-        compare!(&name, chain(), dense(), vec![1.0; N], steps, rebuilt: rebuilt);
+        compare!(&name, valley(), dense(), self::start(), steps, rebuilt: rebuilt);
         let free = || SaddleFreeNewton::matrix_free().inner(3).krylov(N);
         let name = format!("saddle-inner-free-{steps}");
-        compare!(&name, chain(), free(), vec![1.0; N], steps, rebuilt: rebuilt);
+        compare!(&name, valley(), free(), self::start(), steps, rebuilt: rebuilt);
     }
 }
 

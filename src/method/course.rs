@@ -56,6 +56,18 @@ impl Default for Course {
 }
 
 impl Course {
+    /// Of a new run in `n` variables by a core that fills it itself.
+    pub(crate) fn renewed(&self, n: usize) -> Self {
+        let mut course = Course {
+            tolerances: self.tolerances,
+            max_iters: self.max_iters,
+            ..Course::default()
+        };
+        course.at.x = vec![0.0; n];
+        course.at.g = vec![0.0; n];
+        course
+    }
+
     /// Evaluates f and g at x0, after which nothing of an earlier run is left.
     pub(crate) fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort> {
         self.clear(x0);
