@@ -36,6 +36,7 @@
 //! | `CostFunction`, `Gradient`, our [`HessianProduct`] | [`DampedNewton::matrix_free`](Raphson::matrix_free) |
 //! | our [`Fused`]: value, gradient, Hessian in one pass | [`DampedNewton::fused`](Raphson::fused) |
 //! | our [`FiniteSum`]: all of these on batches of terms | [`StochasticNewton::new`](Raphson::new) |
+//! | argmin's `Operator` and `Jacobian`: residuals | [`LevenbergMarquardt::new`](Raphson::new) |
 //!
 //! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
 //! [`edge`] for the types. [`check`] compares derivatives with differences,
@@ -59,6 +60,8 @@
 //! | [`AveragedHessianNewton`] | the same; the most accurate of the three | as above |
 //! | [`FilteredNewton`] | the same, with constant steps or a line search on small batches | as above, 2 factorizations, 1 inverse |
 //! | [`StochasticSaddleFreeNewton`] | means of many terms that are not convex | 2 gradients, 1 Hessian, 1 to 7 values of a batch |
+//! | [`LevenbergMarquardt`], [`GaussNewton`] | residuals, dense or sparse Jacobian, robust losses | 1 Jacobian, 1 residual evaluation per trial |
+//! | [`SinkhornNewton`], [`Sinkhorn`] | entropic optimal [`transport`] | 1 to 2 passes over the costs |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
 //! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.
