@@ -92,9 +92,12 @@ struct Curve {
     status: &'static str,
 }
 
-/// Keeps calls, f and x of every iteration.
+/// Calls, f and x of an iteration.
+type Seen = (u64, f64, Vec<f64>);
+
+/// Keeps what every iteration shows.
 #[derive(Clone, Default)]
-struct Watch(Rc<RefCell<Vec<(u64, f64, Vec<f64>)>>>);
+struct Watch(Rc<RefCell<Vec<Seen>>>);
 
 impl Watch {
     fn keep(&self, state: &Host, kv: &KV) {

@@ -130,6 +130,19 @@ pub enum Error {
         /// What was asked for.
         what: &'static str,
     },
+    /// A matrix that would take more than 2 GiB.
+    #[error(
+        "{what} of {rows} x {columns} doubles takes more than 2 GiB; \
+         take smaller batches, or solve by conjugate gradients with `GramSolve::Cg`"
+    )]
+    TooLarge {
+        /// Which matrix.
+        what: &'static str,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
     /// No start point was given to argmin's `Executor`.
     #[error("no start point: call `.configure(|state| state.param(x0))`")]
     MissingStart,

@@ -12,6 +12,24 @@ pub enum Batch<'a> {
     Terms(&'a [usize]),
 }
 
+impl Batch<'_> {
+    /// Number of terms, of `n` in all.
+    pub(crate) fn len(self, n: usize) -> usize {
+        match self {
+            Batch::All => n,
+            Batch::Terms(terms) => terms.len(),
+        }
+    }
+
+    /// The term at place k.
+    pub(crate) fn term(self, k: usize) -> usize {
+        match self {
+            Batch::All => k,
+            Batch::Terms(terms) => terms[k],
+        }
+    }
+}
+
 /// F(x) = (1/n) Σ fᵢ(x), evaluated on batches.
 ///
 /// Every quantity of a batch is the **mean** over it, a penalty included: F itself for

@@ -36,6 +36,7 @@
 //! | `CostFunction`, `Gradient`, our [`HessianProduct`] | [`DampedNewton::matrix_free`](Raphson::matrix_free) |
 //! | our [`Fused`]: value, gradient, Hessian in one pass | [`DampedNewton::fused`](Raphson::fused) |
 //! | our [`FiniteSum`]: all of these on batches of terms | [`StochasticNewton::new`](Raphson::new) |
+//! | our [`OutputModel`]: outputs under a convex loss, on batches | [`ExactGaussNewton::new`](Raphson::new) |
 //! | argmin's `Operator` and `Jacobian`: residuals | [`LevenbergMarquardt::new`](Raphson::new) |
 //!
 //! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
@@ -61,6 +62,7 @@
 //! | [`FilteredNewton`] | the same, with constant steps or a line search on small batches | as above, 2 factorizations, 1 inverse |
 //! | [`StochasticSaddleFreeNewton`] | means of many terms that are not convex | 2 gradients, 1 Hessian, 1 to 7 values of a batch |
 //! | [`LevenbergMarquardt`], [`GaussNewton`] | residuals, dense or sparse Jacobian, robust losses | 1 Jacobian, 1 residual evaluation per trial |
+//! | [`ExactGaussNewton`] | models with outputs under a convex loss, many parameters | outputs, JJᵀ, one product with Jᵀ of a batch, one factorization |
 //! | [`SinkhornNewton`], [`Sinkhorn`] | entropic optimal [`transport`] | 1 to 2 passes over the costs |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
@@ -133,6 +135,7 @@ pub use linear::GramSolve;
 pub use method::accelerated::AcceleratedCubicNewton;
 pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
+pub use method::exact_gauss_newton::ExactGaussNewton;
 pub use method::filtered_newton::{FilteredNewton, MarginalPrecision};
 pub use method::least_squares::{GaussNewton, LevenbergMarquardt, RobustLoss, Statistics};
 pub use method::regularized::{

@@ -10,6 +10,7 @@ pub mod accelerated;
 pub(crate) mod course;
 pub mod cubic;
 pub mod damped_newton;
+pub mod exact_gauss_newton;
 pub mod filtered_newton;
 pub mod least_squares;
 pub(crate) mod newton_type;

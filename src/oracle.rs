@@ -7,16 +7,20 @@
 //! implements an optional trait: [`Explicit`] (argmin's `Hessian`),
 //! [`Products`] ([`HessianProduct`]), [`OnePass`] ([`Fused`]), [`Batches`]
 //! ([`FiniteSum`]), which can be evaluated on a part of its terms, [`BatchProducts`] for that with
-//! products, and [`Residuals`] (argmin's `Operator` and `Jacobian`), whose f is ½‖r‖².
-//! [`Coupling`] stands for the one problem that gives no functions but its data, [`Transport`].
+//! products, [`Outputs`] ([`OutputModel`]), a model under a loss, and [`Residuals`] (argmin's
+//! `Operator` and `Jacobian`), whose f is ½‖r‖². [`Coupling`] stands for the one problem that
+//! gives no functions but its data, [`Transport`].
 
 use crate::edge::{RectMat, RectView, SymMat, SymView, VecLike};
 use crate::finite_sum::{Batch, FiniteSum};
+use crate::output_model::{OutputLoss, OutputModel, mean_loss, stack_slopes};
+use crate::parallel::dot;
 use crate::problem::{Fused, HessianProduct};
 use crate::record::Report;
 use crate::status::Failed;
 use crate::transport::Transport;
 use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
+use faer::MatMut;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
@@ -100,9 +104,69 @@ pub trait Oracle {
     fn rect(&self) -> Option<RectView<'_>> {
         None
     }
+    /// The loss of the terms by their outputs, if the problem is made of outputs.
+    fn loss(&self) -> Option<OutputLoss<'_>> {
+        None
+    }
+    /// c, the number of outputs of a term.
+    fn outputs_len(&self) -> usize {
+        0
+    }
+    /// μ of the penalty that comes on top of the losses.
+    fn l2(&self) -> f64 {
+        0.0
+    }
+    /// Writes the outputs of a batch at x; see [`OutputModel::outputs`].
+    fn batch_outputs(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _out: &mut [f64],
+    ) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
+    }
+    /// Writes the Jacobian J of the outputs of a batch at x.
+    fn batch_jacobian(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _out: MatMut<'_, f64>,
+    ) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
+    }
+    /// Writes JJᵀ and returns true, or false if the problem has no short way to it.
+    fn batch_gram(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _out: MatMut<'_, f64>,
+    ) -> Result<bool, Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
+    }
+    /// Writes Jv.
+    fn batch_jvp(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _v: &[f64],
+        _out: &mut [f64],
+    ) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
+    }
+    /// Writes Jᵀu.
+    fn batch_vjp(
+        &mut self,
+        _x: &[f64],
+        _batch: Batch<'_>,
+        _u: &[f64],
+        _out: &mut [f64],
+    ) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
+    }
 }
 
 const TRANSPORT: &str = "masses and costs; give a `raphson::Transport`";
+const OUTPUTS: &str = "outputs under a loss; implement `raphson::OutputModel`";
 const BATCHES: &str = "batches of its terms; implement `raphson::FiniteSum`";
 const RESIDUALS: &str = "residuals; implement argmin's `Operator` and `Jacobian`";
 
@@ -130,6 +194,11 @@ pub struct Coupling;
 /// products.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BatchProducts;
+
+/// Value and gradient come from the outputs of an [`OutputModel`], on batches of its terms; second
+/// derivatives by Gauss and Newton's approximation alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outputs;
 
 /// A twice differentiable problem whose second derivatives come from the source `C`.
 ///
@@ -210,6 +279,10 @@ pub trait Smooth<C> {
     }
     /// A gradient object to be overwritten, where `x` can serve as one.
     fn slope_like(_x: &Self::Point) -> Option<Self::Slope> {
+        None
+    }
+    /// The model behind the outputs.
+    fn model(&self) -> Option<&dyn OutputModel<Param = Self::Point>> {
         None
     }
 }
@@ -551,6 +624,87 @@ impl Smooth<Coupling> for Transport {
     }
 }
 
+impl<O: OutputModel> Smooth<Outputs> for O {
+    type Point = O::Param;
+    type Slope = O::Param;
+    type Kept = ();
+    const CURVATURE: Option<&'static str> = None;
+    const FUSED: bool = true;
+
+    fn value(&self, x: &O::Param) -> Result<f64, Error> {
+        Smooth::<Outputs>::batch_value(self, x, Batch::All)
+    }
+    fn slope(&self, x: &O::Param) -> Result<O::Param, Error> {
+        Ok(Smooth::<Outputs>::batch_both(self, x, Batch::All)?.1)
+    }
+    fn both(&self, x: &O::Param) -> Result<(f64, O::Param), Error> {
+        Smooth::<Outputs>::batch_both(self, x, Batch::All)
+    }
+    fn keep(&self, _: &O::Param) -> Result<(), Error> {
+        Ok(())
+    }
+    fn view(_: &()) -> Curvature<'_> {
+        Curvature::Products
+    }
+    fn product(&self, _: &(), _: &[f64], _: &mut [f64]) -> Result<(), Error> {
+        let what = "second derivatives: its outputs have first ones only";
+        Err(crate::Error::NotOffered { what }.into())
+    }
+    fn gradient_scale(&self, _: &()) -> Option<f64> {
+        None
+    }
+    fn verify(&self, _: &(), _: &[f64], _: &[f64]) -> Result<(), Failed> {
+        Ok(())
+    }
+    fn may_object(_: &()) -> bool {
+        false
+    }
+
+    fn terms(&self) -> Option<usize> {
+        Some(OutputModel::terms(self))
+    }
+    fn batch_value(&self, x: &O::Param, batch: Batch<'_>) -> Result<f64, Error> {
+        let mut z = vec![0.0; batch.len(OutputModel::terms(self)) * self.outputs_len()];
+        self.outputs(x, batch, &mut z)?;
+        Ok(mean_loss(&self.loss(), batch, self.outputs_len(), &z) + penalty(self.l2(), x))
+    }
+    fn batch_both(&self, x: &O::Param, batch: Batch<'_>) -> Result<(f64, O::Param), Error> {
+        let (b, c) = (batch.len(OutputModel::terms(self)), self.outputs_len());
+        let mut z = vec![0.0; b * c];
+        self.outputs(x, batch, &mut z)?;
+        let mut r = vec![0.0; b * c];
+        stack_slopes(&self.loss(), batch, c, &z, &mut r);
+        let f = mean_loss(&self.loss(), batch, c, &z) + penalty(self.l2(), x);
+        let mut g = vec![0.0; x.dimension()];
+        self.vjp(x, batch, &r, &mut g)?;
+        let mut at = vec![0.0; g.len()];
+        x.read(&mut at);
+        for (g, x) in g.iter_mut().zip(&at) {
+            *g = *g / b as f64 + self.l2() * x;
+        }
+        let mut slope = x.clone();
+        slope.write(&g);
+        Ok((f, slope))
+    }
+    fn batch_keep(&self, _: &O::Param, _: Batch<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn model(&self) -> Option<&dyn OutputModel<Param = O::Param>> {
+        Some(self)
+    }
+}
+
+/// (μ/2)‖x‖².
+fn penalty<P: VecLike>(l2: f64, x: &P) -> f64 {
+    if l2 == 0.0 {
+        return 0.0;
+    }
+    let mut at = vec![0.0; x.dimension()];
+    x.read(&mut at);
+    0.5 * l2 * dot(&at, &at)
+}
+
 /// A user's problem as an [`Oracle`], with argmin's counters beside it.
 pub(crate) struct HostOracle<'a, O: Smooth<C>, C> {
     problem: &'a O,
@@ -664,10 +818,24 @@ impl<'a, O: Smooth<C>, C> HostOracle<'a, O, C> {
 
     /// Number of terms in a batch.
     fn size(&self, batch: Batch<'_>) -> u64 {
-        match batch {
-            Batch::All => self.problem.terms().unwrap_or(0) as u64,
-            Batch::Terms(terms) => terms.len() as u64,
+        batch.len(self.problem.terms().unwrap_or(0)) as u64
+    }
+
+    /// Calls the model behind the outputs; as many gradients of terms are counted.
+    fn ask<T>(
+        &mut self,
+        name: &'static str,
+        gradients: u64,
+        x: &[f64],
+        f: impl FnOnce(&dyn OutputModel<Param = O::Point>, &O::Point) -> Result<T, Error>,
+    ) -> Result<T, Abort> {
+        if gradients > 0 {
+            *self.counts.entry("sample_gradient_count").or_insert(0) += gradients;
         }
+        self.call(&[name], x, |o, p| match o.model() {
+            Some(model) => f(model, p),
+            None => Err(crate::Error::NotOffered { what: OUTPUTS }.into()),
+        })
     }
 }
 
@@ -780,6 +948,70 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
     fn rect(&self) -> Option<RectView<'_>> {
         self.kept().and_then(O::rect)
     }
+
+    fn loss(&self) -> Option<OutputLoss<'_>> {
+        self.problem.model().map(|model| model.loss())
+    }
+    fn outputs_len(&self) -> usize {
+        self.problem.model().map_or(0, |model| model.outputs_len())
+    }
+    fn l2(&self) -> f64 {
+        self.problem.model().map_or(0.0, |model| model.l2())
+    }
+    fn batch_outputs(&mut self, x: &[f64], batch: Batch<'_>, out: &mut [f64]) -> Result<(), Abort> {
+        self.ask("batch_cost_count", 0, x, |m, p| m.outputs(p, batch, out))
+    }
+    fn batch_jacobian(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: MatMut<'_, f64>,
+    ) -> Result<(), Abort> {
+        let rows = out.nrows() as u64;
+        self.ask("batch_jacobian_count", rows, x, |m, p| {
+            m.jacobian(p, batch, out)
+        })
+    }
+    fn batch_gram(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: MatMut<'_, f64>,
+    ) -> Result<bool, Abort> {
+        let rows = out.nrows() as u64;
+        self.point.write(x);
+        let found = match self.problem.model() {
+            Some(model) => model.gram(&self.point, batch, out),
+            None => Err(crate::Error::NotOffered { what: OUTPUTS }.into()),
+        };
+        if let Ok(true) = found {
+            *self.counts.entry("batch_gram_count").or_insert(0) += 1;
+            *self.counts.entry("sample_gradient_count").or_insert(0) += rows;
+        }
+        found.map_err(|e| self.abort(e))
+    }
+    fn batch_jvp(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        v: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Abort> {
+        let size = self.size(batch);
+        self.ask("batch_jvp_count", size, x, |m, p| m.jvp(p, batch, v, out))
+    }
+    fn batch_vjp(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        u: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Abort> {
+        let size = self.size(batch);
+        self.ask("batch_gradient_count", size, x, |m, p| {
+            m.vjp(p, batch, u, out)
+        })
+    }
 }
 
 /// An oracle that keeps the totals of a [`Report`].
@@ -855,10 +1087,7 @@ impl Oracle for Counted<'_> {
     ) -> Result<f64, Abort> {
         self.report.batch_values += 1;
         self.report.batch_gradients += 1;
-        self.report.sample_gradients += match batch {
-            Batch::All => self.inner.terms().unwrap_or(0) as u64,
-            Batch::Terms(terms) => terms.len() as u64,
-        };
+        self.report.sample_gradients += self.size(batch);
         self.inner.batch_value_gradient(x, batch, out)
     }
     fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
@@ -875,5 +1104,71 @@ impl Oracle for Counted<'_> {
     }
     fn rect(&self) -> Option<RectView<'_>> {
         self.inner.rect()
+    }
+
+    fn loss(&self) -> Option<OutputLoss<'_>> {
+        self.inner.loss()
+    }
+    fn outputs_len(&self) -> usize {
+        self.inner.outputs_len()
+    }
+    fn l2(&self) -> f64 {
+        self.inner.l2()
+    }
+    fn batch_outputs(&mut self, x: &[f64], batch: Batch<'_>, out: &mut [f64]) -> Result<(), Abort> {
+        self.report.batch_values += 1;
+        self.inner.batch_outputs(x, batch, out)
+    }
+    fn batch_jacobian(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: MatMut<'_, f64>,
+    ) -> Result<(), Abort> {
+        self.report.batch_hessians += 1;
+        self.report.sample_gradients += out.nrows() as u64;
+        self.inner.batch_jacobian(x, batch, out)
+    }
+    fn batch_gram(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        out: MatMut<'_, f64>,
+    ) -> Result<bool, Abort> {
+        let rows = out.nrows() as u64;
+        let found = self.inner.batch_gram(x, batch, out)?;
+        if found {
+            self.report.batch_hessians += 1;
+            self.report.sample_gradients += rows;
+        }
+        Ok(found)
+    }
+    fn batch_jvp(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        v: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Abort> {
+        self.report.sample_gradients += self.size(batch);
+        self.inner.batch_jvp(x, batch, v, out)
+    }
+    fn batch_vjp(
+        &mut self,
+        x: &[f64],
+        batch: Batch<'_>,
+        u: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Abort> {
+        self.report.batch_gradients += 1;
+        self.report.sample_gradients += self.size(batch);
+        self.inner.batch_vjp(x, batch, u, out)
+    }
+}
+
+impl Counted<'_> {
+    /// Number of terms in a batch.
+    fn size(&self, batch: Batch<'_>) -> u64 {
+        batch.len(self.inner.terms().unwrap_or(0)) as u64
     }
 }

@@ -15,6 +15,7 @@
 //! J, K and the products carry neither the 1/b nor the penalty.
 
 use crate::edge::VecLike;
+use crate::error::length;
 use crate::finite_sum::Batch;
 use crate::models::logistic::sigmoids;
 use crate::models::softmax::loss::{exponentials, largest};
@@ -220,6 +221,84 @@ impl OutputLoss<'_> {
             }
             OutputLoss::General(loss) => loss.curvature(term, z, q),
         }
+    }
+}
+
+impl OutputLoss<'_> {
+    /// Whether the targets fit `n` terms of `c` outputs.
+    pub(crate) fn check(&self, n: usize, c: usize) -> Result<(), crate::Error> {
+        if c == 0 {
+            let text = "a model without outputs: give at least one output a term";
+            return Err(crate::Error::Data(text.into()));
+        }
+        match self {
+            OutputLoss::Squared { targets, weights } => {
+                length("targets", n * c, targets.len())?;
+                let Some(weights) = weights else {
+                    return Ok(());
+                };
+                length("weights of the outputs", c, weights.len())?;
+                match weights.iter().find(|w| !(**w >= 0.0 && w.is_finite())) {
+                    Some(w) => {
+                        let requirement = "nonnegative and finite";
+                        Err(crate::Error::parameter(
+                            "weight of an output",
+                            w,
+                            requirement,
+                        ))
+                    }
+                    None => Ok(()),
+                }
+            }
+            OutputLoss::Softmax { classes } => {
+                length("classes", n, classes.len())?;
+                if c < 2 {
+                    let text = "a softmax of one output is constant: give at least two";
+                    return Err(crate::Error::Data(text.into()));
+                }
+                match classes.iter().position(|y| *y as usize >= c) {
+                    Some(i) => Err(crate::Error::Data(format!(
+                        "term {i} has class {}, but there are {c} outputs: give 0 to {}",
+                        classes[i],
+                        c.saturating_sub(1)
+                    ))),
+                    None => Ok(()),
+                }
+            }
+            OutputLoss::Logistic { signs } => {
+                length("signs", n, signs.len())?;
+                length("outputs of a term under the logistic loss", 1, c)?;
+                match signs.iter().position(|y| y.abs() != 1.0) {
+                    Some(i) => Err(crate::Error::Data(format!(
+                        "term {i} has sign {}: give 1 or -1",
+                        signs[i]
+                    ))),
+                    None => Ok(()),
+                }
+            }
+            OutputLoss::General(_) => Ok(()),
+        }
+    }
+}
+
+/// The mean of the losses of a batch with the outputs z.
+pub(crate) fn mean_loss(loss: &OutputLoss<'_>, batch: Batch<'_>, c: usize, z: &[f64]) -> f64 {
+    let terms = z.chunks(c.max(1)).enumerate();
+    let sum: f64 = terms.map(|(k, z)| loss.value(batch.term(k), z)).sum();
+    sum * c as f64 / z.len() as f64
+}
+
+/// Writes the slopes of a batch with the outputs z to `r`.
+pub(crate) fn stack_slopes(
+    loss: &OutputLoss<'_>,
+    batch: Batch<'_>,
+    c: usize,
+    z: &[f64],
+    r: &mut [f64],
+) {
+    let terms = z.chunks(c.max(1)).zip(r.chunks_mut(c.max(1)));
+    for (k, (z, r)) in terms.enumerate() {
+        loss.slope(batch.term(k), z, r);
     }
 }
 

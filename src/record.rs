@@ -108,9 +108,10 @@ pub struct Report {
     pub batch_values: u64,
     /// Evaluations of the gradient on batches.
     pub batch_gradients: u64,
-    /// Evaluations of the Hessian on batches.
+    /// Evaluations of the Hessian on batches, or of J or JJᵀ of outputs in its place.
     pub batch_hessians: u64,
-    /// Gradients of single terms on batches.
+    /// Gradients of single terms on batches; of outputs a product with J or Jᵀ counts as one a term, J
+    /// and JJᵀ as one an output.
     pub sample_gradients: u64,
     /// Passes over the terms of a finite sum that its batches made.
     pub epochs: f64,

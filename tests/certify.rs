@@ -11,17 +11,20 @@ use raphson::{
 };
 
 type Rows = Vec<Vec<f64>>;
+/// φ, φ', φ''.
+type Term = fn(f64) -> (f64, f64, f64);
+type Scalar = fn(f64) -> f64;
 
 /// A function of x − c with its minimizer at c, and a Lipschitz constant of its Hessian near x.
 struct Known {
     center: Vec<f64>,
     /// φ, φ', φ'' of each term at a_iᵀ(x − c), if any.
     rows: Rows,
-    term: fn(f64) -> (f64, f64, f64),
+    term: Term,
     /// Quadratic part ½ dᵀAd.
     matrix: Rows,
     /// The bound of |φ'''| for |t| up to the argument.
-    third: fn(f64) -> f64,
+    third: Scalar,
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -149,7 +152,7 @@ fn random(family: usize, stream: &mut Stream) -> Known {
             .collect(),
         _ => (0..2 * n).map(|_| normals(n)).collect(),
     };
-    let (term, third): (fn(f64) -> _, fn(f64) -> f64) = match family {
+    let (term, third): (Term, Scalar) = match family {
         2 => (logistic, |_| 0.19246),
         3 => (quartic, |t| 6.0 * t),
         _ => (log_cosh, |_| 0.7699),
@@ -273,6 +276,7 @@ fn balls_at_the_ends_of_runs() {
     }
 }
 
+#[allow(clippy::type_complexity)] // Three closures have no shorter name.
 fn two<F: Fn(f64, f64) -> (f64, [f64; 2], [f64; 3]) + Copy>(
     f: F,
 ) -> problem::FromFn<impl Fn(&[f64]) -> f64, impl Fn(&[f64]) -> Vec<f64>, impl Fn(&[f64]) -> Rows> {

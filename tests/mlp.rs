@@ -501,10 +501,11 @@ fn no_hidden_layer_is_a_linear_model() {
             (j - 12) * 5 + 4
         }
     };
-    for i in 0..15 {
-        for j in 0..15 {
+    assert_eq!(a.len(), 15);
+    for (i, row) in a.iter().enumerate() {
+        for (j, a) in row.iter().enumerate() {
             let (r, c) = (place(i).max(place(j)), place(i).min(place(j)));
-            assert!((a[i][j] - b.lower()[(r, c)]).abs() < 1e-14);
+            assert!((a - b.lower()[(r, c)]).abs() < 1e-14);
         }
     }
 }
@@ -722,7 +723,7 @@ fn networks_learn_what_linear_models_cannot() {
     // Two rings.
     let angle = |i: usize| i as f64 * 0.7;
     let row = |i: usize| {
-        let radius = if i % 2 == 0 { 1.0 } else { 2.0 };
+        let radius = if i.is_multiple_of(2) { 1.0 } else { 2.0 };
         vec![radius * angle(i).cos(), radius * angle(i).sin()]
     };
     let rows: Vec<Vec<f64>> = (0..60).map(row).collect();

@@ -23,7 +23,8 @@ use crate::models::design::{Design, GramScratch};
 use crate::parallel::{dot, norm};
 use faer::{Mat, MatMut};
 
-/// How the Newton system of a linear model is solved.
+/// How the system of Aᵀ diag(w) A, or of JᵀQJ in a Gauss-Newton method, plus a ridge is solved;
+/// n is the number of rows of A or of outputs in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

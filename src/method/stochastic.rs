@@ -15,6 +15,8 @@
 //! | [`AveragedHessianNewton`] | H̄ ← ρH̄ + (1−ρ)Q, p = −(H̄ + δI)⁻¹ g, ρ = 0.9 |
 //! | [`FilteredNewton`](crate::FilteredNewton) | gradient and Hessian from a Bayesian filter |
 //!
+//! [`ExactGaussNewton`](crate::ExactGaussNewton) runs by the same loop, on outputs.
+//!
 //! xₜ₊₁ = xₜ + sₜ p with sₜ = 1/(1 + t) by default ([`StepSchedule`]): on a quadratic with H̄ = ∇²F
 //! that is the running mean of the batches' minimizers.
 //!
@@ -65,8 +67,8 @@ mod on_batch;
 pub(crate) mod rule;
 
 pub use self::core::StochasticCore;
-pub(crate) use self::rule::Sample;
 pub use self::rule::{AveragedHessian, BatchNewton, Rule};
+pub(crate) use self::rule::{Found, OutputBatch, Sample};
 
 use crate::oracle::Batches;
 use crate::solver::Raphson;

@@ -1,17 +1,17 @@
-//! The loop of the stochastic Newton methods.
+//! The loop of the stochastic methods.
 //!
 //! ```text
 //! f, g of the whole sum at x0
 //! until a budget is spent:
-//!     draw a batch S; g and Q of it at x
-//!     p by the rule (the batch alone, the averaged Hessian, the filter)
+//!     draw a batch S; g and Q of it at x, or its outputs
+//!     p by the rule (the batch alone, the averaged Hessian, the filter, Gauss-Newton)
 //!     s by the schedule; x ← x + s p
 //!     once per epoch: f, g of the whole sum at x
 //! ```
 
 use super::hessian::Damping;
 use super::on_batch::OnBatch;
-use super::rule::{Rule, Sample};
+use super::rule::{Found, OutputBatch, Rule, Sample};
 use crate::error::{Error, finite};
 use crate::finite_sum::Batch;
 use crate::linear::finite_check;
@@ -58,10 +58,9 @@ impl Options {
         Ok(())
     }
 
-    /// Enough terms for a Hessian of full rank.
-    fn sampler(&self, n: usize, terms: usize) -> Sampler {
+    fn sampler(&self, size: usize, terms: usize) -> Sampler {
         self.sampler.unwrap_or(Sampler::EpochShuffle {
-            b: terms.min(n.saturating_mul(4).max(32)),
+            b: terms.min(size),
             drop_last: false,
         })
     }
@@ -129,6 +128,8 @@ struct Work {
     newton: Vec<f64>,
     trial: Vec<f64>,
     trials: u64,
+    /// Loss of the batch after the step, where a line search found it.
+    reached: Option<f64>,
     /// Point, loss and gradient of the batch, where the rule searches.
     at: Iterate,
 }
@@ -136,6 +137,7 @@ struct Work {
 impl Work {
     fn resize(&mut self, n: usize) {
         self.trials = 0;
+        self.reached = None;
         for v in [&mut self.g, &mut self.p, &mut self.newton, &mut self.trial] {
             v.resize(n, 0.0);
         }
@@ -182,13 +184,78 @@ impl<R: Rule> StochasticCore<R> {
         } else {
             self.length(oracle, loss)?
         };
+        if R::OUTPUTS {
+            self.compare(oracle, loss, length)?;
+        }
         self.walk(length);
         self.note(loss, length);
         self.judge(oracle)
     }
 
+    /// Loss of the batch and the direction that its outputs give.
+    fn sample_outputs(&mut self, oracle: &mut dyn Oracle) -> Result<f64, Fault> {
+        let searched = matches!(self.options.schedule, StepSchedule::BatchArmijo { .. });
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        let at = OutputBatch {
+            x: &self.x,
+            batch: self.draws.batch(),
+            terms: self.draws.len(),
+            sloped: searched || self.options.noise,
+        };
+        let work = &mut self.work;
+        let found = Found {
+            g: &mut work.g,
+            p: &mut work.p,
+            newton: &mut work.newton,
+        };
+        let loss = self.rule.outputs(&mut counted, at, found)?;
+        if loss.is_finite() && norm(&self.work.p).is_finite() {
+            Ok(loss)
+        } else {
+            Err(Failed::NonFinite.into())
+        }
+    }
+
+    /// Shows the rule what became of its prediction for the step s p.
+    fn compare(&mut self, oracle: &mut dyn Oracle, loss: f64, s: f64) -> Result<(), Abort> {
+        let Some(predicted) = self.rule.predicted(s).filter(|_| s > 0.0) else {
+            return Ok(());
+        };
+        let reached = match self.work.reached {
+            Some(value) => value,
+            None => self.trial(oracle, s)?,
+        };
+        self.rule.compare((reached - loss) / predicted);
+        Ok(())
+    }
+
+    /// The batch's loss at x + s p.
+    fn trial(&mut self, oracle: &mut dyn Oracle, s: f64) -> Result<f64, Abort> {
+        let work = &mut self.work;
+        for ((y, x), p) in work.trial.iter_mut().zip(&self.x).zip(&work.p) {
+            *y = x + s * p;
+        }
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        let at = OutputBatch {
+            x: &work.trial,
+            batch: self.draws.batch(),
+            terms: self.draws.len(),
+            sloped: false,
+        };
+        self.rule.value(&mut counted, at)
+    }
+
     /// Value, gradient and Hessian of the batch, and the direction they give.
     fn sample(&mut self, oracle: &mut dyn Oracle) -> Result<f64, Fault> {
+        if R::OUTPUTS {
+            return self.sample_outputs(oracle);
+        }
         let batch = self.draws.batch();
         let work = &mut self.work;
         let mut counted = Counted {
@@ -352,25 +419,19 @@ impl<R: Rule> StochasticCore<R> {
             work.p.copy_from_slice(&work.newton);
             slope = dot(&work.g, &work.p);
         }
-        let mut counted = Counted {
-            inner: oracle,
-            report: &mut self.course.report,
-        };
         let first = self.length.map_or(rule.s_max, |s| rule.growth * s);
         let mut s = first.min(rule.s_max);
         for trial in 1..=rule.max_trials {
-            work.trials += 1;
-            counted.report.trials += 1;
-            for ((y, x), p) in work.trial.iter_mut().zip(&self.x).zip(&work.p) {
-                *y = x + s * p;
-            }
-            let value = counted.batch_value(&work.trial, self.draws.batch())?;
+            self.work.trials += 1;
+            self.course.report.trials += 1;
+            let value = self.trial(oracle, s)?;
             let holds = value - loss <= rule.c1 * s * slope;
             if holds || trial == rule.max_trials && rule.take_last {
                 self.length = Some(s);
+                self.work.reached = Some(value);
                 return Ok(s);
             }
-            counted.report.rejected += 1;
+            self.course.report.rejected += 1;
             s *= rule.shrink;
         }
         self.length = Some(0.1 * rule.s_max);
@@ -594,12 +655,19 @@ impl<R: Rule> StochasticCore<R> {
     }
 
     /// Makes a new run of `n` variables.
-    fn prepare(&mut self, x0: &[f64], terms: Option<usize>) -> Result<(), Error> {
+    fn prepare(&mut self, x0: &[f64], oracle: &dyn Oracle) -> Result<(), Error> {
         self.check()?;
         finite("start point", x0)?;
         let what = "batches of its terms; implement `raphson::FiniteSum`";
-        let terms = terms.ok_or(Error::NotOffered { what })?;
+        let terms = oracle.terms().ok_or(Error::NotOffered { what })?;
+        let loss = oracle.loss();
+        if R::OUTPUTS {
+            let what = "outputs under a loss; implement `raphson::OutputModel`";
+            let loss = loss.as_ref().ok_or(Error::NotOffered { what })?;
+            loss.check(terms, oracle.outputs_len())?;
+        }
         let n = x0.len();
+        let sampler = self.options.sampler(R::batch_size(n, loss), terms);
         let mut rule = self.rule.clone();
         rule.start(n, self.options.schedule)?;
         *self = StochasticCore {
@@ -612,7 +680,7 @@ impl<R: Rule> StochasticCore<R> {
             rule,
             x: x0.to_vec(),
             before: x0.to_vec(),
-            draws: Draws::new(self.options.sampler(n, terms), self.options.seed, terms)?,
+            draws: Draws::new(sampler, self.options.seed, terms)?,
             work: std::mem::take(&mut self.work),
             ..StochasticCore::default()
         };
@@ -646,12 +714,15 @@ impl<R: Rule> Method for StochasticCore<R> {
             let requirement = "a schedule without a search: the method has its own";
             return Err(Error::parameter("schedule", "BatchArmijo", requirement));
         }
+        if R::OUTPUTS && self.options.damping != Damping::default() {
+            let requirement = "left alone: there is no Hessian to add to; set `lambda`";
+            return Err(Error::parameter("damping", "given", requirement));
+        }
         self.rule.check()
     }
 
     fn start(&mut self, x0: &[f64], oracle: &mut dyn Oracle) -> Result<(), Abort> {
-        let terms = oracle.terms();
-        if let Err(error) = self.prepare(x0, terms) {
+        if let Err(error) = self.prepare(x0, &*oracle) {
             return Err(oracle.fail(error));
         }
         self.conclude(oracle, |core, oracle| {

@@ -3,7 +3,9 @@
 use super::hessian::{self, Damped, Damping};
 use crate::edge::SymView;
 use crate::error::Error;
-use crate::oracle::Counted;
+use crate::finite_sum::Batch;
+use crate::oracle::{Abort, Counted, Oracle};
+use crate::output_model::OutputLoss;
 use crate::record::Report;
 use crate::status::Failed;
 use crate::step::{Fault, Iterate};
@@ -16,7 +18,26 @@ pub struct Sample<'a> {
     pub(crate) damping: Damping,
 }
 
-/// How the three stochastic Newton methods differ.
+/// A batch of terms with outputs, and where it is evaluated.
+#[derive(Clone, Copy)]
+pub struct OutputBatch<'a> {
+    pub(crate) x: &'a [f64],
+    pub(crate) batch: Batch<'a>,
+    /// b, the number of its terms.
+    pub(crate) terms: usize,
+    /// Whether the core needs the gradient.
+    pub(crate) sloped: bool,
+}
+
+/// Where a rule on outputs leaves its results.
+pub struct Found<'a> {
+    /// The gradient of the batch, if the core needs it.
+    pub(crate) g: &'a mut [f64],
+    pub(crate) p: &'a mut [f64],
+    pub(crate) newton: &'a mut [f64],
+}
+
+/// How the stochastic methods differ.
 pub trait Rule: Clone + Default {
     /// The solver's name.
     const NAME: &'static str;
@@ -58,6 +79,45 @@ pub trait Rule: Clone + Default {
     ) -> Result<(), Fault> {
         let _ = (batch, at, p);
         Err(Failed::SearchFailed.into())
+    }
+    /// Whether the rule works on the outputs of terms under a loss, by
+    /// [`outputs`](Rule::outputs) in the place of [`direction`](Rule::direction).
+    #[doc(hidden)]
+    const OUTPUTS: bool = false;
+    /// Returns the loss of the batch and writes what [`direction`](Rule::direction) does.
+    #[doc(hidden)]
+    fn outputs(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        at: OutputBatch<'_>,
+        found: Found<'_>,
+    ) -> Result<f64, Fault> {
+        let _ = (oracle, at, found);
+        Err(Failed::SearchFailed.into())
+    }
+    /// The loss of a batch alone.
+    #[doc(hidden)]
+    fn value(&mut self, oracle: &mut Counted<'_>, at: OutputBatch<'_>) -> Result<f64, Abort> {
+        oracle.batch_value(at.x, at.batch)
+    }
+    /// The change of the batch's loss that the model predicts for a step of length s, if the rule
+    /// wants to compare it by [`compare`](Rule::compare).
+    #[doc(hidden)]
+    fn predicted(&self, s: f64) -> Option<f64> {
+        let _ = s;
+        None
+    }
+    /// Learns actual over predicted change.
+    #[doc(hidden)]
+    fn compare(&mut self, ratio: f64) {
+        let _ = ratio;
+    }
+    /// Terms in a batch by default, before it is cut down to all there are.
+    #[doc(hidden)]
+    fn batch_size(dimension: usize, loss: Option<OutputLoss<'_>>) -> usize {
+        let _ = loss;
+        // Enough for a Hessian of full rank.
+        dimension.saturating_mul(4).max(32)
     }
     /// The adaptive constant.
     #[doc(hidden)]
