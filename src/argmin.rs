@@ -8,6 +8,8 @@
 //!   ends with `SolverExit` and the text of its [`Status`].
 //! * argmin keeps the first of equal costs as its best point; here it is the last
 //!   one, and at the end of a converged run the converged point.
+//! * Where f does not rank points, as off the constraints of a problem, the method ranks them, and
+//!   `cost` is never below f at the best one, which argmin would take for a better point.
 //! * Where only some points are evaluated, as in stochastic methods, `cost` is f at the last
 //!   evaluated point and `best_param` the best of the evaluated ones.
 //! * On resume argmin restores solver and state from the file, `max_iters`
@@ -55,7 +57,7 @@ where
         if let Some(slope) = &mut state.grad {
             slope.write(self.method.g());
         }
-        state.cost = self.method.f();
+        state.cost = self.cost();
         self.settle(&mut state);
         Ok((self.conclude(state), self.publish()))
     }
@@ -87,7 +89,7 @@ where
         state.prev_param = Some(now);
         state.param = Some(point);
         state.prev_cost = state.cost;
-        state.cost = self.method.f();
+        state.cost = self.cost();
         self.settle(&mut state);
         Ok((self.conclude(state), self.publish()))
     }
@@ -106,16 +108,29 @@ fn parts<O>(
 }
 
 impl<M: Method, C> Raphson<M, C> {
+    /// f, but not below that of a best point which the method chooses.
+    fn cost(&self) -> f64 {
+        let (f, best) = (self.method.f(), self.method.best().1);
+        if self.method.keeps_best() && f < best {
+            best
+        } else {
+            f
+        }
+    }
+
     /// Makes the point that the method stands for argmin's best one.
     fn settle<P: VecLike, G>(&self, state: &mut Host<P, G>) {
         if self.method.keeps_best() {
             let (x, f) = self.method.best();
             let known = state.best_param.is_some() && state.best_cost.to_bits() == f.to_bits();
-            if !known && let Some(mut best) = state.best_param.take().or(state.param.clone()) {
-                best.write(x);
-                state.best_param = Some(best);
+            if !known {
                 state.best_cost = f;
                 state.last_best_iter = state.iter;
+            }
+            // Another point may have the same f.
+            if let Some(mut best) = state.best_param.take().or_else(|| state.param.clone()) {
+                best.write(x);
+                state.best_param = Some(best);
             }
             return;
         }

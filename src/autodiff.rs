@@ -55,10 +55,12 @@ use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian, Jacobian
 use faer::Mat;
 use num_dual::Dual64;
 
+mod constrained;
 mod dual4;
 mod pattern;
 mod sparse;
 
+pub use constrained::{lagrangian_hessian, lagrangian_product};
 pub use dual4::LANES;
 pub use num_dual::DualNum;
 pub use sparse::SparseAutoDiff;

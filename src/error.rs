@@ -124,6 +124,17 @@ pub enum Error {
         /// n, the number of terms.
         terms: usize,
     },
+    /// More equality constraints than variables.
+    #[error(
+        "{constraints} equality constraints, {variables} variables: \
+         give at most as many constraints as variables, without those that follow from others"
+    )]
+    Overdetermined {
+        /// m, the number of constraints.
+        constraints: usize,
+        /// n, the number of variables.
+        variables: usize,
+    },
     /// A method asked for something that the problem's traits do not offer.
     #[error("the problem does not offer {what}")]
     NotOffered {

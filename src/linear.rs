@@ -124,6 +124,7 @@ pub enum Breakdown {
 
 /// Numbers of positive, negative and zero eigenvalues of a symmetric matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Inertia {
     /// Positive eigenvalues.
     pub positive: usize,

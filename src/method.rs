@@ -7,6 +7,7 @@ use crate::status::Status;
 pub use course::Course;
 
 pub mod accelerated;
+pub mod augmented_lagrangian;
 pub(crate) mod course;
 pub mod cubic;
 pub mod damped_newton;

@@ -9,7 +9,12 @@
 //! ([`FiniteSum`]), which can be evaluated on a part of its terms, [`BatchProducts`] for that with
 //! products, [`Outputs`] ([`OutputModel`]), a model under a loss, and [`Residuals`] (argmin's
 //! `Operator` and `Jacobian`), whose f is ½‖r‖². [`Coupling`] stands for the one problem that
-//! gives no functions but its data, [`Transport`].
+//! gives no functions but its data, [`Transport`]; [`Constrained`] and [`ConstrainedProducts`] are
+//! problems with [equality constraints](crate::constraints).
+
+mod constrained;
+
+pub use constrained::{Constrained, ConstrainedProducts};
 
 use crate::edge::{RectMat, RectView, SymMat, SymView, VecLike};
 use crate::finite_sum::{Batch, FiniteSum};
@@ -163,10 +168,31 @@ pub trait Oracle {
     ) -> Result<(), Abort> {
         Err(self.fail(crate::Error::NotOffered { what: OUTPUTS }))
     }
+    /// Number of equality constraints.
+    fn n_constraints(&self) -> usize {
+        0
+    }
+    /// The values of the constraints at x.
+    fn constraints(&mut self, _x: &[f64], _out: &mut [f64]) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: CONSTRAINTS }))
+    }
+    /// Evaluates the Jacobian of the constraints at x and shows it.
+    fn show_jacobian(
+        &mut self,
+        _x: &[f64],
+        _show: &mut dyn FnMut(RectView<'_>),
+    ) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: CONSTRAINTS }))
+    }
+    /// Evaluates the curvature of the Lagrangian at x and keeps it.
+    fn refresh_lagrangian(&mut self, _x: &[f64], _multipliers: &[f64]) -> Result<(), Abort> {
+        Err(self.fail(crate::Error::NotOffered { what: CONSTRAINTS }))
+    }
 }
 
 const TRANSPORT: &str = "masses and costs; give a `raphson::Transport`";
 const OUTPUTS: &str = "outputs under a loss; implement `raphson::OutputModel`";
+const CONSTRAINTS: &str = "equality constraints; implement `raphson::EqualityConstraints`";
 const BATCHES: &str = "batches of its terms; implement `raphson::FiniteSum`";
 const RESIDUALS: &str = "residuals; implement argmin's `Operator` and `Jacobian`";
 
@@ -284,6 +310,31 @@ pub trait Smooth<C> {
     /// The model behind the outputs.
     fn model(&self) -> Option<&dyn OutputModel<Param = Self::Point>> {
         None
+    }
+    /// Number of equality constraints.
+    fn n_constraints(&self) -> usize {
+        0
+    }
+    /// The values of the constraints.
+    fn constraints(&self, _x: &Self::Point, _out: &mut [f64]) -> Result<(), Error> {
+        Err(crate::Error::NotOffered { what: CONSTRAINTS }.into())
+    }
+    /// Shows the Jacobian of the constraints.
+    fn show_jacobian(
+        &self,
+        _x: &Self::Point,
+        _show: &mut dyn FnMut(RectView<'_>),
+    ) -> Result<(), Error> {
+        Err(crate::Error::NotOffered { what: CONSTRAINTS }.into())
+    }
+    /// The second derivatives of the Lagrangian; `old` is what was kept before.
+    fn keep_lagrangian(
+        &self,
+        _x: &Self::Point,
+        _multipliers: &[f64],
+        _old: Option<Self::Kept>,
+    ) -> Result<Self::Kept, Error> {
+        Err(crate::Error::NotOffered { what: CONSTRAINTS }.into())
     }
 }
 
@@ -1012,6 +1063,23 @@ impl<O: Smooth<C>, C> Oracle for HostOracle<'_, O, C> {
             m.vjp(p, batch, u, out)
         })
     }
+    fn n_constraints(&self) -> usize {
+        self.problem.n_constraints()
+    }
+    fn constraints(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        self.call(&["constraint_count"], x, |o, p| o.constraints(p, out))
+    }
+    fn show_jacobian(
+        &mut self,
+        x: &[f64],
+        show: &mut dyn FnMut(RectView<'_>),
+    ) -> Result<(), Abort> {
+        self.call(&["jacobian_count"], x, |o, p| o.show_jacobian(p, show))
+    }
+    fn refresh_lagrangian(&mut self, x: &[f64], multipliers: &[f64]) -> Result<(), Abort> {
+        let (names, old) = (O::CURVATURE.as_slice(), self.kept.take());
+        self.keep(names, x, |o, p| o.keep_lagrangian(p, multipliers, old))
+    }
 }
 
 /// An oracle that keeps the totals of a [`Report`].
@@ -1093,6 +1161,28 @@ impl Oracle for Counted<'_> {
     fn batch_refresh(&mut self, x: &[f64], batch: Batch<'_>) -> Result<(), Abort> {
         self.report.batch_hessians += 1;
         self.inner.batch_refresh(x, batch)
+    }
+    fn n_constraints(&self) -> usize {
+        self.inner.n_constraints()
+    }
+    fn constraints(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Abort> {
+        self.report.constraints += 1;
+        self.inner.constraints(x, out)
+    }
+    fn show_jacobian(
+        &mut self,
+        x: &[f64],
+        show: &mut dyn FnMut(RectView<'_>),
+    ) -> Result<(), Abort> {
+        self.report.jacobians += 1;
+        self.inner.show_jacobian(x, show)
+    }
+    fn refresh_lagrangian(&mut self, x: &[f64], multipliers: &[f64]) -> Result<(), Abort> {
+        self.inner.refresh_lagrangian(x, multipliers)?;
+        if let Curvature::Matrix(_) = self.inner.curvature() {
+            self.report.hessians += 1;
+        }
+        Ok(())
     }
     fn residuals(&mut self, x: &[f64], out: &mut Vec<f64>) -> Result<(), Abort> {
         self.report.residuals += 1;

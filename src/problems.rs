@@ -14,6 +14,9 @@
 //! | [`NormPower`] | ‖u(x)‖ᴾ/P | approximate Hessians: Gauss-Newton and rank one |
 //! | [`Mgh`] | Σ rᵢ(x)² | the 35 problems of Moré, Garbow and Hillstrom |
 //! | [`Nist`] | residuals | the 27 certified regressions of NIST, read from their files |
+//! | [`HockSchittkowski`] | 21 of many kinds | equality constraints |
+//! | [`ConstrainedLogistic`] | mean log(1 + exp(−yᵢaᵢᵀx)) | planes and a sphere as constraints |
+//! | [`OptimalControl`] | ½‖y − d‖² + (α/2)‖u‖² | a sparse, nonlinear state equation |
 //!
 //! [`Scaled`], [`Affine`] and [`Offset`] wrap any problem with `Vec<f64>` points,
 //! the models included, to test invariances.
@@ -30,18 +33,24 @@
 use faer::Mat;
 
 mod chain;
+mod constrained_logistic;
+mod hock_schittkowski;
 mod mgh;
 mod nist;
 mod norm_power;
+mod optimal_control;
 mod power;
 mod residual;
 mod rosenbrock;
 mod transform;
 
 pub use chain::Chain;
+pub use constrained_logistic::ConstrainedLogistic;
+pub use hock_schittkowski::HockSchittkowski;
 pub use mgh::{Mgh, MghProblem, Optimum};
 pub use nist::Nist;
 pub use norm_power::NormPower;
+pub use optimal_control::OptimalControl;
 pub use power::{Power, Softplus};
 pub use residual::{LogSumExp, Polytope};
 pub use rosenbrock::{Rosenbrock, SparseRosenbrock};

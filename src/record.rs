@@ -41,7 +41,7 @@ pub struct IterationRecord {
     pub factorizations: u64,
     /// Evaluations of the residuals of a least-squares problem so far.
     pub residuals: u64,
-    /// Evaluations of their Jacobian so far.
+    /// Evaluations of the Jacobian of residuals or constraints.so far.
     pub jacobians: u64,
     /// Smoothed mean of the batch losses so far, of a stochastic method; zero where a method has none.
     pub loss: f64,
@@ -58,6 +58,10 @@ pub struct IterationRecord {
     pub sweeps: u64,
     /// Passes over the entries of a transport plan so far.
     pub passes: u64,
+    /// ‖c‖ of the equality constraints at the accepted point; zero where a method has none.
+    pub constraint_norm: f64,
+    /// Iterations of the inner solver so far; zero where a method has none.
+    pub inner_iterations: u64,
     /// Seconds since the start of the run.
     pub seconds: f64,
 }
@@ -88,7 +92,7 @@ pub struct Report {
     pub factorizations: u64,
     /// Evaluations of the residuals of a least-squares problem.
     pub residuals: u64,
-    /// Evaluations of their Jacobian.
+    /// Evaluations of the Jacobian of residuals or constraints.
     pub jacobians: u64,
     /// Symbolic analyses of a sparse pattern.
     pub analyses: u64,
@@ -132,4 +136,17 @@ pub struct Report {
     pub passes: u64,
     /// Share of the entries of the plan that the Newton matrix keeps, mean over the steps.
     pub density: f64,
+    /// Evaluations of equality constraints.
+    pub constraints: u64,
+    /// Iterations of the inner solver, or 1 for a direct one.
+    pub inner_iterations: u64,
+    /// λ of the equality constraints at the returned point, with L = f + λᵀc; empty if there are none.
+    pub multipliers: Vec<f64>,
+    /// ‖c‖ there.
+    pub constraint_norm: f64,
+    /// ‖(∇L, c)‖ there.
+    pub kkt_residual: f64,
+    /// Inertia of the KKT matrix at the end of a converged run, if the inner solver factors it: at a
+    /// strict local minimum n positive, m negative, no zero eigenvalues.
+    pub kkt_inertia: Option<crate::linear::Inertia>,
 }

@@ -53,12 +53,27 @@ impl BunchKaufman {
     /// # Errors
     /// [`Breakdown`] for a matrix that is empty, not square or not finite.
     pub fn factor(&mut self, view: SymView<'_>, shift: f64) -> Result<(), Breakdown> {
+        let n = view::dimension(&view)?;
+        self.factor_with(n, &mut |out| {
+            view::copy_lower(view, n, out)?;
+            view::shift_diagonal(out, n, shift)
+        })
+    }
+
+    /// Factors the matrix of order `n` whose finite entries on and below the diagonal `fill`
+    /// writes to column-major storage of unspecified contents.
+    pub(crate) fn factor_with(
+        &mut self,
+        n: usize,
+        fill: &mut dyn FnMut(&mut [f64]) -> Result<(), Breakdown>,
+    ) -> Result<(), Breakdown> {
         self.factored = false;
         self.inertia = Inertia::default();
-        let n = view::dimension(&view)?;
+        if n == 0 {
+            return Err(Breakdown::Empty);
+        }
         self.resize(n);
-        view::copy_lower(view, n, &mut self.factor)?;
-        view::shift_diagonal(&mut self.factor, n, shift)?;
+        fill(&mut self.factor)?;
         self.scale_entries();
         // Pivots whose column is zero leave their subdiagonal untouched.
         self.subdiagonal.fill(0.0);

@@ -15,6 +15,8 @@ pub enum Purpose {
     Labels,
     /// Directions that leave a saddle point, and random starts.
     Escape,
+    /// Sketches of linear systems.
+    Sketch,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Purpose::Probes => 0x2545_f491_4f6c_dd1d,
             Purpose::Labels => 0xd1b5_4a32_d192_ed03,
             Purpose::Escape => 0x6a09_e667_f3bc_c909,
+            Purpose::Sketch => 0xbb67_ae85_84ca_a73b,
         }
     }
 }
@@ -113,6 +116,7 @@ mod tests {
                 Purpose::Probes,
                 Purpose::Labels,
                 Purpose::Escape,
+                Purpose::Sketch,
             ] {
                 assert_eq!(first(seed, purpose), first(seed, purpose));
                 assert!(seen.insert(first(seed, purpose)));
