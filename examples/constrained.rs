@@ -185,12 +185,12 @@ fn table(results: &[Value]) {
         println!(
             "{:24} {:>6} {:>6} {:>16.9} {:>9.1e} {:>5} {:>8} {:>9.4}  {}{}",
             result["problem"].as_str().unwrap_or_default(),
-            result["n"],
-            result["m"],
+            number("n"),
+            number("m"),
             number("f"),
             number("kkt_residual"),
-            result["iterations"],
-            result["inner_iterations"],
+            number("iterations"),
+            number("inner_iterations"),
             number("solve_seconds"),
             result["status"].as_str().unwrap_or_default(),
             if result["minimizer"] == false {

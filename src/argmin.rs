@@ -189,6 +189,15 @@ impl<M: Method, C> Raphson<M, C> {
                 kv.kv.insert(key.to_string(), value);
             }
         }
+        if record.passes > 0 {
+            for (key, value) in [
+                ("marginal_error", KvValue::Float(record.marginal_error)),
+                ("sweeps", KvValue::Uint(record.sweeps)),
+                ("passes", KvValue::Uint(record.passes)),
+            ] {
+                kv.kv.insert(key.to_string(), value);
+            }
+        }
         if record.sample_gradients > 0 {
             for (key, value) in [
                 ("loss", KvValue::Float(record.loss)),

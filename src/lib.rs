@@ -37,6 +37,7 @@
 //! | our [`Fused`]: value, gradient, Hessian in one pass | [`DampedNewton::fused`](Raphson::fused) |
 //! | our [`FiniteSum`]: all of these on batches of terms | [`StochasticNewton::new`](Raphson::new) |
 //! | our [`OutputModel`]: outputs under a convex loss, on batches | [`ExactGaussNewton::new`](Raphson::new) |
+//! | `CostFunction`, `Gradient`, our [`EqualityConstraints`] and [`LagrangianHessian`] | [`AugmentedLagrangianNewton::new`](Raphson::new) |
 //! | argmin's `Operator` and `Jacobian`: residuals | [`LevenbergMarquardt::new`](Raphson::new) |
 //!
 //! Parameters and gradients are any [`VecLike`], Hessians any [`SymMat`]; see
@@ -64,6 +65,7 @@
 //! | [`LevenbergMarquardt`], [`GaussNewton`] | residuals, dense or sparse Jacobian, robust losses | 1 Jacobian, 1 residual evaluation per trial |
 //! | [`ExactGaussNewton`] | models with outputs under a convex loss, many parameters | outputs, JJᵀ, one product with Jᵀ of a batch, one factorization |
 //! | [`SinkhornNewton`], [`Sinkhorn`] | entropic optimal [`transport`] | 1 to 2 passes over the costs |
+//! | [`AugmentedLagrangianNewton`] | equality [`constraints`] | f, ∇f, c and Jacobian per trial, 1 Hessian of the Lagrangian |
 //!
 //! With exact derivatives start with [`DampedNewton`] if f is convex and with
 //! [`TrustRegionNewton`] if it is not. [`subproblem`] has the models' minimizers by themselves.

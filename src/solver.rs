@@ -210,7 +210,7 @@ impl<D: Curved, G, T, C> Raphson<NewtonType<D, G, T>, C> {
 
 /// A solver with a callback; see [`Raphson::on_iteration`].
 pub struct WithCallback<M, C, F> {
-    solver: Raphson<M, C>,
+    pub(crate) solver: Raphson<M, C>,
     callback: F,
 }
 

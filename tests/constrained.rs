@@ -128,8 +128,7 @@ mod constrained {
         }
     }
 
-    /// Steps of the prototype this method was developed with; HS61 has two KKT points that are minimizers
-    /// or saddle points of the constrained problem, and each of them counts.
+    /// Steps that are expected, to within five. HS61 may end at its other KKT point.
     const STEPS: [(HockSchittkowski, u64); 21] = {
         use HockSchittkowski::*;
         [
@@ -551,7 +550,7 @@ mod constrained {
                 .unwrap();
             assert!(run.converged(), "{inner:?}: {} {:?}", run.status, run.x);
             assert!((run.x[0] - 1.0 / 3.0).abs() < 1e-7);
-            assert!((run.f - 0.54433105395181736).abs() < 1e-7);
+            assert!((run.f - 0.544_331_053_951_817_4).abs() < 1e-7);
         }
     }
 

@@ -18,7 +18,8 @@
 //!
 //! # Cost
 //! Per sweep and iteration one pass over the costs with an exp for each entry, or one pass over the kernel
-//! with two multiplications for each entry and n + m logarithms.
+//! with two multiplications for each entry and n + m logarithms. Memory: n·m doubles for the kernel, without it
+//! O(n + m); [`Report`](crate::Report) counts `sweeps`, and as `passes` those with exp.
 //!
 //! # Convergence
 //! Linear, at a rate that tends to 1 as ε → 0. For ε below a twentieth of the range of the costs take
@@ -28,12 +29,26 @@
 //! M. Cuturi, "Sinkhorn distances: lightspeed computation of optimal transport" (2013);
 //! B. Schmitzer, "Stabilized sparse scaling algorithms for entropy regularized transport problems" (2019), for the
 //! absorption of scalings.
+//!
+//! # Example
+//! ```
+//! use raphson::{Sinkhorn, Transport};
+//!
+//! let half = [0.5, 0.5];
+//! let problem = Transport::new([[0.0, 1.0], [1.0, 0.0]], half, half)?;
+//! let plan = Sinkhorn::new(0.5).solve(&problem)?.must_converge()?;
+//! // What stays relates to what moves as exp(1/ε) to 1.
+//! let stays = 1.0 / (1.0 + (-1.0_f64 / 0.5).exp());
+//! assert!((plan.to_dense()[(0, 0)] - 0.5 * stays).abs() < 1e-9);
+//! # Ok::<(), raphson::Error>(())
+//! ```
 
 use super::sinkhorn_newton::core::{Options, publish};
 use crate::error::Error;
 use crate::method::{Course, Method};
 use crate::oracle::{Abort, Coupling, Oracle};
-use crate::solver::Raphson;
+use crate::record::IterationRecord;
+use crate::solver::{Raphson, WithCallback};
 use crate::status::{Failed, Status};
 use crate::transport::bands::Bands;
 use crate::transport::newton::Stride;
@@ -135,6 +150,18 @@ impl Sinkhorn {
     pub fn solve_from(self, problem: &Transport, potentials: Vec<f64>) -> Result<Plan, Error> {
         let options = self.method.options;
         let run = self.minimize(problem, potentials)?;
+        Ok(Plan::new(problem, run, options))
+    }
+}
+
+impl<F: FnMut(&IterationRecord) -> bool> WithCallback<SinkhornCore, Coupling, F> {
+    /// As [`Sinkhorn::solve`](Raphson::solve).
+    ///
+    /// # Errors
+    /// Only misuse.
+    pub fn solve(self, problem: &Transport) -> Result<Plan, Error> {
+        let options = self.solver.method.options;
+        let run = self.minimize(problem, problem.origin())?;
         Ok(Plan::new(problem, run, options))
     }
 }

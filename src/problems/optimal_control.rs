@@ -106,11 +106,11 @@ impl EqualityConstraints for OptimalControl {
         self.check(x)?;
         let (h, n) = (self.h(), self.n);
         let (mut col_ptr, mut row_idx, mut values) = (vec![0], Vec::new(), Vec::new());
-        for j in 0..n {
+        for (j, y) in x.iter().enumerate().take(n) {
             for i in j.saturating_sub(1)..(j + 2).min(n) {
                 row_idx.push(i);
                 values.push(if i == j {
-                    2.0 / h + 3.0 * h * x[j] * x[j]
+                    2.0 / h + 3.0 * h * y * y
                 } else {
                     -1.0 / h
                 });

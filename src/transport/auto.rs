@@ -5,6 +5,8 @@ use super::problem::Transport;
 use crate::error::Error;
 use crate::method::sinkhorn::Sinkhorn;
 use crate::method::sinkhorn_newton::SinkhornNewton;
+use crate::record::IterationRecord;
+use crate::status::{Status, Stopped};
 
 /// From this ε on, relative to the range of the costs, sweeps converge in some dozens.
 const LARGE: f64 = 0.05;
@@ -15,7 +17,7 @@ const SWEEPS: u64 = 200;
 ///
 /// For ε at least a twentieth of the range of the costs: [`Sinkhorn`] with a stored kernel, where a sweep is
 /// two matrix-vector products; if 200 sweeps do not suffice, [`SinkhornNewton`] goes on from its
-/// potentials. For a smaller ε, or relaxed marginals: [`SinkhornNewton`].
+/// potentials. For a smaller ε, or relaxed marginals: [`SinkhornNewton`]. Cost and memory are those of the method.
 #[derive(Debug, Clone, Copy)]
 pub struct Auto {
     eps: f64,
@@ -39,18 +41,32 @@ impl Auto {
     /// # Errors
     /// Only misuse; [`Plan::status`] says whether it converged.
     pub fn solve(self, problem: &Transport) -> Result<Plan, Error> {
+        self.solve_with(problem, |_| true)
+    }
+
+    /// As [`solve`](Auto::solve), and calls `callback` with the record of every iteration; `false` interrupts
+    /// the run. If Newton's method takes over, its iterations count from 0 again.
+    ///
+    /// # Errors
+    /// As [`solve`](Auto::solve).
+    pub fn solve_with(
+        self,
+        problem: &Transport,
+        mut callback: impl FnMut(&IterationRecord) -> bool,
+    ) -> Result<Plan, Error> {
         let newton = SinkhornNewton::new(self.eps).marginal_tol(self.tol);
         let reduced = problem.reduced();
         if self.eps < LARGE * reduced.range || !reduced.is_balanced() {
-            return newton.solve(problem);
+            return newton.on_iteration(callback).solve(problem);
         }
         let sweeps = Sinkhorn::new(self.eps)
             .marginal_tol(self.tol)
             .max_iters(SWEEPS);
-        let plan = sweeps.solve(problem)?;
-        if plan.converged() {
+        let plan = sweeps.on_iteration(&mut callback).solve(problem)?;
+        if plan.status() != Status::Stopped(Stopped::MaxIterations) {
             return Ok(plan);
         }
-        newton.solve_from(problem, plan.potentials().to_vec())
+        let start = plan.potentials().to_vec();
+        newton.on_iteration(callback).solve_from(problem, start)
     }
 }

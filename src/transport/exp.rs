@@ -215,8 +215,13 @@ impl<F: Fn(f64) -> f64> Loop for Distance<'_, F> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        self.out.fill(0.0);
-        for (coordinate, x) in self.y.chunks(self.stride).zip(self.x) {
+        let mut coordinates = self.y.chunks(self.stride).zip(self.x);
+        if let Some((coordinate, x)) = coordinates.next() {
+            for (out, y) in self.out.iter_mut().zip(coordinate) {
+                *out = (self.term)(x - y);
+            }
+        }
+        for (coordinate, x) in coordinates {
             for (out, y) in self.out.iter_mut().zip(coordinate) {
                 *out += (self.term)(x - y);
             }

@@ -37,10 +37,10 @@ impl Level {
         }
     }
 
-    /// The last level at once, for potentials that are nearly right.
-    pub(crate) fn at(target: f64) -> Self {
+    /// The level after one at `eps`, for potentials from there; the last one at once if `eps` is 0.
+    pub(crate) fn below(eps: f64, target: f64) -> Self {
         Level {
-            eps: target,
+            eps: target.max(FACTOR * eps),
             target,
             steps: 0,
         }

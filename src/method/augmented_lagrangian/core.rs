@@ -40,7 +40,7 @@ const RESCUE: [f64; 2] = [3.0, 0.3];
 /// ‖Gᵀc‖ below this part of ‖G‖‖c‖, with the largest G so far, is a stationary point of ‖c‖.
 const STATIONARY: f64 = 1e-8;
 /// The same where the run ends anyway.
-const NEARLY_STATIONARY: f64 = 1e-4;
+const NEARLY_STATIONARY: f64 = 1e-2;
 /// ‖x‖ beyond this multiple of ‖x0‖ and of the first step leaves c few digits: the run is unbounded.
 const FAR: f64 = 1e12;
 /// The precision floor is believed only where the test of convergence holds with this tolerance.

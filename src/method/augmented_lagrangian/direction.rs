@@ -22,7 +22,7 @@ const FIRST_SHIFT: f64 = 1e-2;
 const SHIFT_FACTOR: f64 = 4.0;
 /// After a step with a shift the first one is this part of it.
 const SHIFT_DECAY: f64 = 1.0 / 3.0;
-/// Shifts tried at one point, and those that a direct solver is given to become accurate.
+/// Shifts tried at one point, and those after which a system is taken to have no solution.
 const SHIFTS: u32 = 30;
 const ACCURATE_SHIFTS: u32 = 3;
 /// Rounds of penalties tried with one shift.
@@ -182,7 +182,11 @@ impl Newton {
                     unsolved += 1;
                     if unsolved == ACCURATE_SHIFTS {
                         *penalties = before;
-                        return Ok(self.towards_feasibility(found, penalties, merit, z));
+                        let slope = self.towards_feasibility(found, penalties, merit, z);
+                        if slope.is_none() {
+                            *penalties = before;
+                        }
+                        return Ok(slope);
                     }
                 }
             }

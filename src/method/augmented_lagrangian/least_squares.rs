@@ -57,12 +57,13 @@ impl LeastSquares {
         let mut gamma = dot(normal, normal);
         let least = ACCURACY * gamma.sqrt();
         for _ in 0..2 * m + 20 {
-            if !(gamma.sqrt() > least) {
+            let open = gamma.sqrt() > least;
+            if !open {
                 break;
             }
             jacobian.mul_transpose(direction, image);
             let curvature = dot(image, image);
-            if !(curvature > 0.0) {
+            if curvature <= 0.0 {
                 break;
             }
             let alpha = gamma / curvature;

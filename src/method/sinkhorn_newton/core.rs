@@ -83,6 +83,8 @@ impl Options {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SinkhornNewtonCore {
     pub(crate) options: Options,
+    /// The ε that a warm start comes from, so that the ladder goes on below; 0 if it is for the target.
+    pub(crate) from: f64,
     course: Course,
     at: Point,
     level: Level,
@@ -115,6 +117,7 @@ impl SinkhornNewtonCore {
     pub(crate) fn new(eps: f64) -> Self {
         SinkhornNewtonCore {
             options: Options { eps, tol: 1e-9 },
+            from: 0.0,
             course: Course::default(),
             at: Point::default(),
             level: Level::default(),
@@ -130,6 +133,7 @@ impl SinkhornNewtonCore {
     fn begin(&mut self, x0: &[f64], transport: &Transport) {
         let problem = transport.reduced();
         *self = SinkhornNewtonCore {
+            from: self.from,
             course: self.course.renewed(x0.len()),
             work: std::mem::take(&mut self.work),
             ..SinkhornNewtonCore::new(self.options.eps).with(self.options)
@@ -139,7 +143,7 @@ impl SinkhornNewtonCore {
         let is_warm = x0.iter().any(|x| *x != 0.0);
         let (eps, range) = (self.options.eps, problem.range);
         self.level = if is_warm {
-            Level::at(eps)
+            Level::below(self.from, eps)
         } else {
             Level::first(eps, range)
         };
@@ -147,7 +151,7 @@ impl SinkhornNewtonCore {
         self.at
             .evaluate(problem, self.level.eps, &mut self.work.bands);
         self.course.report.passes += 1;
-        if is_warm {
+        if is_warm && self.level.is_last() {
             self.warm = Some(0.5 * self.at.error);
         }
     }
@@ -194,7 +198,7 @@ impl SinkhornNewtonCore {
         if stride.length == 0.0 {
             self.failures += 1;
             if self.failures > FAILURES {
-                return Err(if problem.forbids {
+                return Err(if problem.forbids && problem.is_balanced() {
                     Failed::Infeasible
                 } else {
                     Failed::Stalled
@@ -215,10 +219,11 @@ impl SinkhornNewtonCore {
         if !self.at.error.is_finite() {
             return Err(Failed::NonFinite);
         }
-        // Along a chain of entries of P that are not zero g changes by no more than this.
+        // Along a chain of entries of P that are not zero g changes by no more than this. Relaxed marginals have
+        // a plan always, and potentials of any size.
         let links = (problem.n() + problem.m()) as f64;
         let reach = links * (problem.range / self.level.eps + VANISHED);
-        if self.at.spread(problem.m()) > reach {
+        if problem.is_balanced() && self.at.spread(problem.m()) > reach {
             return Err(Failed::Infeasible);
         }
         let solved = self.at.error <= self.tolerance(problem);

@@ -23,6 +23,8 @@ const RESTARTS: usize = 8;
 const FALL: f64 = 0.5;
 /// A β below this part of the first one ends the Krylov space.
 const EXHAUSTED: f64 = 1e-15;
+/// A γ below this part of the largest is rounding.
+const SINGULAR: f64 = 1e-12;
 
 /// Preconditioned MINRES.
 #[derive(Debug, Default)]
@@ -49,6 +51,8 @@ struct Recurrence {
     dbar: f64,
     epsilon: f64,
     phi_bar: f64,
+    /// The largest γ so far, of the size of P^−½KP^−½.
+    largest: f64,
     cs: f64,
     sn: f64,
     steps: u64,
@@ -79,6 +83,7 @@ impl Minres {
             dbar: 0.0,
             epsilon: 0.0,
             phi_bar: beta,
+            largest: 0.0,
             cs: -1.0,
             sn: 0.0,
             steps: 0,
@@ -94,7 +99,8 @@ impl Minres {
         solution: &mut Solution,
         mut state: Recurrence,
     ) -> Result<bool, Fault> {
-        if !(state.beta > EXHAUSTED * state.first) {
+        let open = state.beta > EXHAUSTED * state.first;
+        if !open {
             return Ok(false);
         }
         state.steps += 1;
@@ -120,7 +126,9 @@ impl Minres {
         state.epsilon = state.sn * state.beta;
         state.dbar = -state.cs * state.beta;
         let gamma = gbar.hypot(state.beta);
-        if !(gamma > 0.0 && gamma.is_finite()) {
+        state.largest = state.largest.max(gamma);
+        // K is singular here; a step would only cancel against others.
+        if !(gamma > SINGULAR * state.largest && gamma.is_finite()) {
             return Ok(false);
         }
         (state.cs, state.sn) = (gbar / gamma, state.beta / gamma);
@@ -188,11 +196,12 @@ impl InnerSolver for Minres {
                 return Ok(true);
             }
             self.lanczos = None;
-            if !(solution.size < before) {
+            let (fell, fast) = (solution.size < before, solution.size <= FALL * before);
+            if !fell {
                 solution.z.copy_from_slice(&self.before);
                 solution.refresh(oracle, system)?;
             }
-            if steps >= most || !(solution.size <= FALL * before) {
+            if steps >= most || !fast {
                 break;
             }
             before = solution.size;

@@ -53,7 +53,7 @@ impl Refinement {
         self.work.resize(order, 0.0);
         for _ in 0..CYCLES {
             let before = solution.size;
-            if !(before > aim) {
+            if before <= aim {
                 break;
             }
             self.before.clone_from(&solution.z);
@@ -74,11 +74,12 @@ impl Refinement {
             }
             self.combine(steps, &mut solution.z);
             solution.refresh(oracle, system)?;
-            if !(solution.size < before) {
+            let (fell, fast) = (solution.size < before, solution.size <= FALL * before);
+            if !fell {
                 solution.z.copy_from_slice(&self.before);
                 solution.refresh(oracle, system)?;
             }
-            if !(solution.size <= FALL * before) {
+            if !fast {
                 break;
             }
         }
@@ -125,7 +126,8 @@ impl Refinement {
         }
         let size = column[k].hypot(left);
         // K maps the vector into the space of those before, as a singular K may.
-        if !(size > DEPENDENT * whole) {
+        let independent = size > DEPENDENT * whole;
+        if !independent {
             return Ok(false);
         }
         let (c, s) = (column[k] / size, left / size);

@@ -19,7 +19,7 @@ use crate::step::Fault;
 use crate::stochastic::{Purpose, Stream};
 
 /// Most sketched rows of one call.
-const MOST: usize = 4_000_000;
+const MOST: usize = 1_000_000;
 /// r is computed anew after this many sketches.
 const REFRESH: u64 = 1000;
 /// A row is dependent if orthogonalization leaves less than this part of it.
@@ -197,7 +197,8 @@ impl Projection {
                 }
             }
             let left = norm(&self.row);
-            if !(left > DEPENDENT * size) {
+            let independent = left > DEPENDENT * size;
+            if !independent {
                 continue;
             }
             let q = &mut self.basis[rank * order..(rank + 1) * order];

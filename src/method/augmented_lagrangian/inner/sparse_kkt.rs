@@ -50,12 +50,6 @@ impl SparseKkt {
         self.factor.analyses()
     }
 
-    /// Entries of L.
-    #[cfg(test)]
-    pub(super) fn entries(&self) -> usize {
-        self.values.len()
-    }
-
     pub(super) fn load(
         &mut self,
         view: SymView<'_>,

@@ -1,6 +1,7 @@
 //! Optimal transport between two images, two masses with a cost table, or random ones.
 //!
-//! Without arguments it carries a ring to a blob that it draws itself:
+//! Without arguments it carries a ring to a blob that it draws itself, and plots to transport.svg: the plan, the
+//! marginal error on the way beside that of Sinkhorn's algorithm, and the images in between.
 //!
 //! ```text
 //! cargo run --release --all-features --example transport
@@ -8,11 +9,14 @@
 //!
 //! Exit status: 0 converged, 2 bad input, 3 stopped without converging.
 
+mod picture;
+
 use clap::{Parser, ValueEnum};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use raphson::observe::ProgressBar;
 use raphson::transport::{Auto, Cost, Metric, Plan};
-use raphson::{Error, Sinkhorn, SinkhornNewton, Transport};
+use raphson::{Error, IterationRecord, Sinkhorn, SinkhornNewton, Transport};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -75,7 +79,7 @@ struct Arguments {
     /// Writes the entries of the plan as lines row,column,mass
     #[arg(long)]
     plan: Option<PathBuf>,
-    /// Draws the plan as SVG
+    /// Draws the plan, the marginal error on the way and, of images, what is between them to this SVG file
     #[arg(long)]
     plot: Option<PathBuf>,
     /// Writes the result as JSON; - is standard output
@@ -84,7 +88,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let mut arguments = Arguments::parse();
+    if arguments.cost.is_none() && arguments.images.is_none() && arguments.random.is_none() {
+        arguments.plot.get_or_insert("transport.svg".into());
+    }
+    match run(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(3),
         Err(error) => {
@@ -99,7 +107,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     // A pool that is there already stays.
     let _ = threads.build_global();
     let clock = Instant::now();
-    let problem = problem(arguments)?;
+    let (problem, pixels) = problem(arguments)?;
     let load_seconds = clock.elapsed().as_secs_f64();
     let (n, m) = problem.shape();
     eprintln!("{n} x {m}, eps {:.1e}", arguments.eps);
@@ -147,32 +155,47 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
         write(path, &lines)?;
     }
     if let Some(path) = &arguments.plot {
-        write(path, &picture(&plan)?)?;
+        picture::draw(path, &problem, &plan, arguments.tol, pixels)?;
+        eprintln!("plot: {}", path.display());
     }
     Ok(plan.converged())
 }
 
 fn solve(arguments: &Arguments, problem: &Transport) -> Result<Plan, Error> {
     let Arguments { eps, tol, .. } = *arguments;
-    match arguments.solver {
-        Solver::Auto => Auto::new(eps).marginal_tol(tol).solve(problem),
-        Solver::SinkhornNewton => SinkhornNewton::new(eps).marginal_tol(tol).solve(problem),
-        Solver::Sinkhorn => Sinkhorn::new(eps).marginal_tol(tol).solve(problem),
-    }
+    let mut bar = ProgressBar::new();
+    let show = |record: &IterationRecord| {
+        bar.record(record);
+        true
+    };
+    let plan = match arguments.solver {
+        Solver::Auto => Auto::new(eps).marginal_tol(tol).solve_with(problem, show)?,
+        Solver::SinkhornNewton => {
+            let solver = SinkhornNewton::new(eps).marginal_tol(tol);
+            solver.on_iteration(show).solve(problem)?
+        }
+        Solver::Sinkhorn => {
+            let solver = Sinkhorn::new(eps).marginal_tol(tol);
+            solver.on_iteration(show).solve(problem)?
+        }
+    };
+    bar.finish(plan.status());
+    Ok(plan)
 }
 
-fn problem(arguments: &Arguments) -> Result<Transport, Error> {
+/// The problem, and rows and columns of the images if it is made of them.
+fn problem(arguments: &Arguments) -> Result<(Transport, Option<(usize, usize)>), Error> {
     if let (Some(cost), Some(a), Some(b)) = (&arguments.cost, &arguments.source, &arguments.target)
     {
         let flat = |path| Ok::<_, Error>(read(path)?.concat());
-        return Transport::new(read(cost)?, flat(a)?, flat(b)?);
+        return Ok((Transport::new(read(cost)?, flat(a)?, flat(b)?)?, None));
     }
     if let Some(n) = arguments.random {
         let mut random = StdRng::seed_from_u64(arguments.seed);
         let row = |_| (0..n).map(|_| random.random()).collect::<Vec<f64>>();
         let cost: Vec<Vec<f64>> = (0..n).map(row).collect();
         let masses = vec![1.0 / n as f64; n];
-        return Transport::new(cost, masses.clone(), masses);
+        return Ok((Transport::new(cost, masses.clone(), masses)?, None));
     }
     let images = match arguments.images.as_deref() {
         Some([a, b]) => [read(a)?, read(b)?],
@@ -192,11 +215,15 @@ fn problem(arguments: &Arguments) -> Result<Transport, Error> {
     };
     let cost = Cost::grid(rows, columns, metric)?.scaled(1.0 / largest.max(1.0));
     let [a, b] = images.map(|image| {
-        let pixels = image.concat();
+        let mut pixels = image.concat();
         let sum: f64 = pixels.iter().sum();
-        pixels.iter().map(|v| v / sum).collect::<Vec<f64>>()
+        // A black image is refused as such.
+        if sum > 0.0 {
+            pixels.iter_mut().for_each(|v| *v /= sum);
+        }
+        pixels
     });
-    Transport::new(cost, a, b)
+    Ok((Transport::new(cost, a, b)?, Some((rows, columns))))
 }
 
 /// 28 x 28 pixels around a circle; a radius of zero gives a blob.
@@ -242,26 +269,4 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
         path: path.display().to_string(),
         source,
     })
-}
-
-/// The plan as squares whose darkness is the share of the row's mass.
-fn picture(plan: &Plan) -> Result<String, Error> {
-    let sparse = plan.to_sparse(1e-2)?;
-    let (n, m) = (sparse.nrows(), sparse.ncols());
-    let mut largest = vec![0.0_f64; n];
-    for entry in sparse.triplet_iter() {
-        largest[entry.row] = largest[entry.row].max(*entry.val);
-    }
-    let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' width='600' height='600' viewBox='0 0 {m} {n}' \
-         preserveAspectRatio='none'><rect width='{m}' height='{n}' fill='white'/>\n"
-    );
-    for entry in sparse.triplet_iter() {
-        let shade = entry.val / largest[entry.row];
-        svg += &format!(
-            "<rect x='{}' y='{}' width='1' height='1' fill='#123' fill-opacity='{shade:.2}'/>\n",
-            entry.col, entry.row
-        );
-    }
-    Ok(svg + "</svg>\n")
 }
