@@ -520,6 +520,7 @@ fn metrics_publish_exactly_their_keys() {
         "gradients",
         "hessian_products",
         "hessians",
+        "index",
         "shift",
         "step_length",
         "step_norm",

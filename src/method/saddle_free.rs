@@ -166,15 +166,13 @@ impl<C> Raphson<SaddleFreeCore, C> {
 /// points, the noise of the batches leaves them.
 ///
 /// ```
-/// use raphson::{Dataset, Sampler, StochasticSaddleFreeNewton, models::Mlp};
+/// use raphson::{Dataset, StochasticSaddleFreeNewton, models::Mlp};
 ///
 /// // Exclusive or, which no linear model can tell.
 /// let rows = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].map(|r| r.to_vec());
 /// let data = Dataset::from_rows(&rows, &[0.0, 1.0, 1.0, 0.0])?;
 /// let model = Mlp::classifier(&data, &[4]).l2(1e-3);
-/// let run = StochasticSaddleFreeNewton::new()
-///     .sampler(Sampler::WithReplacement { b: 16 })
-///     .minimize(&model, model.initial(1, 0.5))?;
+/// let run = StochasticSaddleFreeNewton::new().minimize(&model, model.initial(1, 0.5))?;
 /// assert_eq!(model.error_rate(&run.x, &data)?, 0.0);
 /// # Ok::<(), raphson::Error>(())
 /// ```

@@ -4,7 +4,6 @@ use super::{Curvature, Smooth};
 use crate::constraints::{EqualityConstraints, LagrangianHessian, LagrangianProduct};
 use crate::edge::{RectMat, RectView, SymMat, VecLike};
 use crate::error::length;
-use crate::status::Failed;
 use argmin::core::{CostFunction, Error, Gradient};
 
 /// Constraints from [`EqualityConstraints`], second derivatives from [`LagrangianHessian`].
@@ -76,12 +75,6 @@ where
     fn product(&self, _: &O::Hessian, _: &[f64], _: &mut [f64]) -> Result<(), Error> {
         Err(Error::msg(super::NO_PRODUCTS))
     }
-    fn gradient_scale(&self, _: &O::Hessian) -> Option<f64> {
-        None
-    }
-    fn verify(&self, _: &O::Hessian, _: &[f64], _: &[f64]) -> Result<(), Failed> {
-        Ok(())
-    }
     fn may_object(_: &O::Hessian) -> bool {
         false
     }
@@ -137,12 +130,6 @@ where
     }
     fn diagonal(&self, kept: &SaddlePlace<P>, out: &mut [f64]) -> Result<bool, Error> {
         self.lagrangian_diagonal(&kept.x, &kept.multipliers, out)
-    }
-    fn gradient_scale(&self, _: &SaddlePlace<P>) -> Option<f64> {
-        None
-    }
-    fn verify(&self, _: &SaddlePlace<P>, _: &[f64], _: &[f64]) -> Result<(), Failed> {
-        Ok(())
     }
     fn may_object(_: &SaddlePlace<P>) -> bool {
         false
