@@ -68,7 +68,7 @@ pub(crate) mod rule;
 
 pub use self::core::StochasticCore;
 pub use self::rule::{AveragedHessian, BatchNewton, Rule};
-pub(crate) use self::rule::{Found, OutputBatch, Sample};
+pub(crate) use self::rule::{Found, OutputBatch};
 
 use crate::oracle::Batches;
 use crate::solver::Raphson;

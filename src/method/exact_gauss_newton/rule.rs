@@ -3,11 +3,10 @@
 use super::system::System;
 use crate::error::Error;
 use crate::linear::GramSolve;
-use crate::method::stochastic::{Found, OutputBatch, Rule, Sample};
+use crate::method::stochastic::{Found, OutputBatch, Rule};
 use crate::oracle::{Abort, Counted, Oracle};
 use crate::output_model::{OutputLoss, mean_loss, stack_slopes};
 use crate::parallel::dot;
-use crate::record::Report;
 use crate::status::Failed;
 use crate::step::Fault;
 use crate::stochastic::StepSchedule;
@@ -147,16 +146,6 @@ impl Rule for BatchGaussNewton {
         self.mean.clear();
         self.steps = 0;
         Ok(())
-    }
-
-    fn direction(
-        &mut self,
-        _: &Sample<'_>,
-        _: &mut Report,
-        _: &mut [f64],
-        _: &mut [f64],
-    ) -> Result<(), Failed> {
-        Err(Failed::SearchFailed)
     }
 
     fn outputs(

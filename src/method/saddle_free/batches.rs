@@ -4,9 +4,8 @@ use crate::error::Error;
 use crate::globalization::saddle_free::SaddleFreeDamping;
 use crate::globalization::{Globalization, Outcome, Probe, Trial};
 use crate::lazy::{Phase, Refresh};
-use crate::method::stochastic::{Rule, Sample};
+use crate::method::stochastic::Rule;
 use crate::oracle::Counted;
-use crate::record::Report;
 use crate::status::Failed;
 use crate::step::saddle_free::SaddleFreeStep;
 use crate::step::{Direction, Fault, Iterate};
@@ -38,16 +37,6 @@ impl Rule for BatchSaddleFree {
     fn start(&mut self, _: usize, _: StepSchedule) -> Result<(), Error> {
         self.damping.reset();
         Ok(())
-    }
-
-    fn direction(
-        &mut self,
-        _: &Sample<'_>,
-        _: &mut Report,
-        _: &mut [f64],
-        _: &mut [f64],
-    ) -> Result<(), Failed> {
-        Err(Failed::SearchFailed)
     }
 
     fn search(

@@ -63,7 +63,10 @@ pub trait Rule: Clone + Default {
         report: &mut Report,
         p: &mut [f64],
         newton: &mut [f64],
-    ) -> Result<(), Failed>;
+    ) -> Result<(), Failed> {
+        let _ = (sample, report, p, newton);
+        Err(Failed::SearchFailed)
+    }
     /// Whether the rule evaluates steps itself, by [`search`](Rule::search) in the place of
     /// [`direction`](Rule::direction).
     #[doc(hidden)]
