@@ -117,6 +117,7 @@ pub mod problem;
 #[cfg(feature = "problems")]
 pub mod problems;
 pub mod record;
+mod simd;
 pub mod solver;
 pub mod status;
 mod step;

@@ -20,7 +20,6 @@ pub(crate) mod bands;
 mod certificate;
 mod cost;
 mod divergence;
-pub(crate) mod exp;
 pub(crate) mod kept;
 pub(crate) mod ladder;
 pub(crate) mod newton;

@@ -1,4 +1,4 @@
-//! Ctrl-C during a run under argmin ends it cleanly (UC-123). A test binary of
+//! Ctrl-C during a run under argmin ends it cleanly (UC-123). A test program of
 //! its own, because argmin's signal handler is one for the whole process.
 #![cfg(unix)]
 

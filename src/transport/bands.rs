@@ -4,10 +4,10 @@
 //! depends on n alone; each has its own accumulators, which are added up in order.
 
 use super::cost::padded;
-use super::exp::{axpy, cost_sum, exp_sum, exponents};
 use super::kept::Kept;
 use super::problem::Reduced;
 use crate::parallel::chunks_mut;
+use crate::simd::{axpy, cost_sum, exp_sum, exponents};
 
 /// Rows of a band, and how many bands there are at most.
 const BAND_ROWS: usize = 64;

@@ -3,9 +3,9 @@
 //! A table is stored once, by rows. Points and functions are evaluated on the fly, row by row,
 //! so that n·m numbers are never stored.
 
-use super::exp::distances;
 use crate::edge::{RectMat, RectView};
 use crate::error::{Error, finite};
+use crate::simd::distances;
 use std::fmt;
 use std::sync::Arc;
 

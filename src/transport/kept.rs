@@ -13,9 +13,9 @@
 //! at exponents, so that exp is computed of the kept entries only.
 
 use super::bands::{Band, Bands};
-use super::exp::{exp_sum, exponents};
 use super::problem::Reduced;
 use super::semidual::Point;
+use crate::simd::{exp_sum, exponents};
 use faer::MatMut;
 
 /// The kept entries of a band, by rows.

@@ -3,7 +3,6 @@
 use super::bands::Bands;
 use super::bands::row_sum;
 use super::cost::padded;
-use super::exp::{exp_sum, exponents};
 use super::potentials::{self, scaled};
 use super::problem::Transport;
 use crate::error::Error;
@@ -11,6 +10,7 @@ use crate::method::sinkhorn_newton::core::Options;
 use crate::oracle::Coupling;
 use crate::parallel::dot;
 use crate::record::Report;
+use crate::simd::{exp_sum, exponents};
 use crate::solver::Run;
 use crate::status::{Converged, Failed, Status};
 use faer::Mat;

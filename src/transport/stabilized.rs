@@ -10,10 +10,10 @@
 //! and K is computed anew. Balanced problems only. Memory: n m doubles.
 
 use super::bands::{Bands, EXP_WORK};
-use super::exp::{axpy, exp_sum, exponents};
 use super::problem::Reduced;
 use super::semidual::Point;
 use crate::parallel::{chunks_mut, dot};
+use crate::simd::{axpy, exp_sum, exponents};
 
 /// v and 1/v at most before they are absorbed.
 const ABSORB: f64 = 1e3;

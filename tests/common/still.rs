@@ -1,11 +1,7 @@
 //! Problems that allocate nothing, and runs whose allocations are counted.
-#![allow(unsafe_code)] // The allocator.
 
-#[path = "counting.rs"]
-mod counting;
-
+use crate::counting::allocations;
 use argmin::core::{CostFunction, Error, Gradient, Hessian};
-pub use counting::allocations;
 use faer::sparse::{SparseColMat, Triplet};
 use raphson::edge::SymView;
 use raphson::{Fused, HessianProduct, SymMat};

@@ -1,0 +1,3 @@
+//! Equality constraints.
+
+mod problems;

@@ -1,0 +1,6 @@
+//! Nonlinear least squares.
+
+mod mgh;
+mod nist;
+mod regression;
+mod solvers;

@@ -1,0 +1,7 @@
+//! Entropic optimal transport.
+
+#[path = "../common/transport.rs"]
+mod common;
+
+mod plans;
+mod reference;
