@@ -579,10 +579,7 @@ fn multiply(oracle: &mut dyn Oracle, v: &[f64], out: &mut [f64]) -> Result<(), A
         return oracle.product(v, out);
     };
     match view {
-        SymView::Gram(gram) => {
-            let mut rows = vec![0.0; gram.rows()];
-            gram.mul(0.0, v, out, &mut rows);
-        }
+        SymView::Gram(gram) => gram.mul(0.0, v, out),
         SymView::RankOne { weight, vector } => {
             let c = weight * crate::parallel::dot(vector, v);
             for (out, w) in out.iter_mut().zip(vector) {

@@ -27,7 +27,7 @@ pub mod softmax;
 pub mod squares;
 
 pub use design::Design;
-pub use linear::{LinearModel, Loss};
+pub use linear::{LinearModel, Loss, Sampled};
 pub use logistic::LogisticRegression;
 pub use mlp::{Activation, Mlp};
 pub use poisson::PoissonRegression;

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Below this many floating-point operations a loop stays on one thread
 /// (a rayon task costs some microseconds).
@@ -36,6 +37,61 @@ pub(crate) fn chunks_mut<T: Send>(
     for (k, chunk) in out.chunks_mut(size).enumerate() {
         f(k * size, chunk);
     }
+}
+
+/// Calls `f(rows, parts of the arrays, sums)` for stripes of `length` rows.
+///
+/// Each of the `arrays` has one element for each of `rows` rows; each stripe has `width` of the
+/// `sums` to itself. `work` is the total number of operations, by which to choose between one
+/// thread and many.
+pub(crate) fn stripes<const K: usize>(
+    rows: usize,
+    arrays: [&mut [f64]; K],
+    length: usize,
+    sums: &mut [f64],
+    width: usize,
+    work: usize,
+    f: &(impl Fn(Range<usize>, [&mut [f64]; K], &mut [f64]) + Sync),
+) {
+    #[cfg(feature = "rayon")]
+    let many = work >= SERIAL_WORK;
+    #[cfg(not(feature = "rayon"))]
+    let many = false;
+    let _ = work;
+    halve(0..rows, arrays, (length, width), sums, many, f);
+}
+
+fn halve<const K: usize>(
+    rows: Range<usize>,
+    arrays: [&mut [f64]; K],
+    (length, width): (usize, usize),
+    sums: &mut [f64],
+    many: bool,
+    f: &(impl Fn(Range<usize>, [&mut [f64]; K], &mut [f64]) + Sync),
+) {
+    let count = rows.len().div_ceil(length);
+    if count <= 1 {
+        f(rows, arrays, sums);
+        return;
+    }
+    let half = count / 2;
+    let middle = rows.start + half * length;
+    let mut left = [(); K].map(|()| <&mut [f64]>::default());
+    let mut right = [(); K].map(|()| <&mut [f64]>::default());
+    for ((array, left), right) in arrays.into_iter().zip(&mut left).zip(&mut right) {
+        (*left, *right) = array.split_at_mut(half * length);
+    }
+    let (sums_left, sums_right) = sums.split_at_mut(half * width);
+    let size = (length, width);
+    let low = || halve(rows.start..middle, left, size, sums_left, many, f);
+    let high = || halve(middle..rows.end, right, size, sums_right, many, f);
+    #[cfg(feature = "rayon")]
+    if many {
+        rayon::join(low, high);
+        return;
+    }
+    low();
+    high();
 }
 
 /// The degree of parallelism handed to faer's products and Cholesky factorizations.

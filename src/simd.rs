@@ -8,6 +8,9 @@
 //! The loops are plain code on slices, compiled once per instruction set. Bits depend on the
 //! instruction set, not on the number of threads.
 
+mod logistic;
+
+pub(crate) use logistic::logistic;
 use pulp::{Arch, Simd, WithSimd};
 
 const LOG2_E: f64 = std::f64::consts::LOG2_E;
@@ -95,6 +98,21 @@ pub(crate) fn lanes(v: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
         f(acc[3], acc[7]),
     ];
     f(f(f(half[0], half[2]), f(half[1], half[3])), rest)
+}
+
+/// aᵀb in eight interleaved lanes.
+#[inline(always)]
+pub(crate) fn lanes_of_products<const FMA: bool>(a: &[f64], b: &[f64]) -> f64 {
+    let mut acc = [0.0; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (a, b) in a8.iter().zip(b8) {
+        for k in 0..8 {
+            acc[k] = mul_add::<FMA>(a[k], b[k], acc[k]);
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    lanes(&acc, 0.0, |a, b| a + b) + rest
 }
 
 #[inline(always)]

@@ -193,6 +193,15 @@ impl Damping {
                 }
                 Near::No | Near::Reached => {}
             }
+            // Rather a Hessian of this point than a shorter step with that of another.
+            if !probe.phase.is_fresh() {
+                probe.refresh()?;
+                let decrement = probe.direction.decrement().unwrap_or(0.0);
+                if decrement == 0.0 {
+                    return Ok(Outcome::Floor);
+                }
+                return self.universal(probe, decrement);
+            }
         }
         // B. Backtracking on σ; every trial shares the one factorization.
         while probe.trials < MAX_TRIALS {

@@ -64,9 +64,17 @@ impl GramView<'_> {
         self.design.features() + usize::from(self.intercept)
     }
 
-    /// n, the number of rows of A.
-    pub(crate) fn rows(&self) -> usize {
-        self.design.nrows()
+    /// H as a dense matrix, all of it.
+    pub fn to_dense(&self) -> Mat<f64> {
+        let d = self.dimension();
+        let mut h = Mat::zeros(d, d);
+        self.form(h.as_mut(), &mut GramScratch::default());
+        for j in 0..d {
+            for i in 0..j {
+                h[(i, j)] = h[(j, i)];
+            }
+        }
+        h
     }
 
     /// The way of solving, with `Auto` resolved.
@@ -103,13 +111,9 @@ impl GramView<'_> {
         }
     }
 
-    /// out = (H + shift I) v; `rows` has n entries of scratch.
-    pub(crate) fn mul(&self, shift: f64, v: &[f64], out: &mut [f64], rows: &mut [f64]) {
-        self.design.mul(v, rows);
-        for (r, w) in rows.iter_mut().zip(self.weight) {
-            *r *= w;
-        }
-        self.design.mul_transpose(rows, out);
+    /// out = (H + shift I) v.
+    pub(crate) fn mul(&self, shift: f64, v: &[f64], out: &mut [f64]) {
+        self.design.product(self.weight, v, out);
         for (j, (out, v)) in out.iter_mut().zip(v).enumerate() {
             *out += (self.ridge(j) + shift) * v;
         }
@@ -260,7 +264,7 @@ impl GramFactor {
         self.dual_solve(view, v)?;
         let mut best = f64::INFINITY;
         for _ in 0..REFINEMENTS {
-            view.mul(self.shift, v, residual, &mut self.rows);
+            view.mul(self.shift, v, residual);
             for (r, b) in residual.iter_mut().zip(rhs) {
                 *r = b - *r;
             }

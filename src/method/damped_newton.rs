@@ -48,6 +48,7 @@
 
 use super::newton_type::{NewtonType, Preset};
 pub use crate::globalization::damping::{Damping, Schedule};
+use crate::lazy::Refresh;
 use crate::oracle::{Explicit, OnePass, Products};
 use crate::solver::Raphson;
 pub use crate::step::newton::{Indefinite, NewtonDirection};
@@ -138,6 +139,17 @@ impl<C> Raphson<DampedCore, C> {
     /// How the step length is chosen. Default: [`Schedule::Universal`].
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.method.globalization.schedule = schedule;
+        self
+    }
+
+    /// When the Hessian is evaluated again. Default: [`Refresh::Every`] step.
+    ///
+    /// A factor that is kept for several steps gives the direction and the local norms of all of
+    /// them; the tests of [`Schedule::Universal`] hold for any positive definite matrix. Where a
+    /// full step by an old Hessian fails, a new one is evaluated. Conjugate gradients keep
+    /// nothing.
+    pub fn refresh(mut self, refresh: Refresh) -> Self {
+        self.method = self.method.reusing(refresh);
         self
     }
 

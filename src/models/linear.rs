@@ -28,25 +28,23 @@
 
 mod oracles;
 mod outputs;
+mod sampled;
+
+pub use sampled::Sampled;
 
 use super::batch::{LastBatch, batch_shares, nan_row, penalty, shares};
-use super::design::Design;
+use super::design::{Design, Merged};
 use super::margins::{MarginCache, Slot};
 use crate::data::Dataset;
 use crate::edge::{SymMat, SymView};
 use crate::error::Error;
 use crate::finite_sum::Batch;
 use crate::linear::gram::{GramSolve, GramView};
-use crate::parallel::{chunks_mut, norm};
+use crate::parallel::norm;
 use crate::status::Failed;
 use argmin::core::Error as HostError;
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
-
-/// Rows per chunk of the loss.
-const CHUNK: usize = 2048;
-/// Operations a row of the loss counts as, for the choice of threads.
-const ROW_WORK: usize = 40;
 
 /// A convex loss of a margin and a label; every function returns `share` times its quantity.
 pub trait Loss: Clone + Debug + Send + Sync {
@@ -56,6 +54,28 @@ pub trait Loss: Clone + Debug + Send + Sync {
     fn slope(&self, margin: f64, label: f64, share: f64) -> f64;
     /// c ∂²ℓ/∂m², not negative.
     fn curvature(&self, margin: f64, label: f64, share: f64) -> f64;
+
+    /// Slopes and curvatures of a block of rows; returns the sum of the values.
+    ///
+    /// All slices are of equal length. Default: row by row with the three functions above; a loss
+    /// that shares work among them, or is vectorized, gives its own.
+    fn block(
+        &self,
+        margin: &[f64],
+        label: &[f64],
+        share: &[f64],
+        slope: &mut [f64],
+        curvature: &mut [f64],
+    ) -> f64 {
+        let mut sum = 0.0;
+        let rows = margin.iter().zip(label).zip(share);
+        for (((&m, &y), &c), (slope, curvature)) in rows.zip(slope.iter_mut().zip(curvature)) {
+            sum += self.value(m, y, c);
+            *slope = self.slope(m, y, c);
+            *curvature = self.curvature(m, y, c);
+        }
+        sum
+    }
 
     /// How far a change of the margin leads down a loss that has no minimum: negative if it leads
     /// up or the loss has one.
@@ -81,10 +101,12 @@ pub trait Loss: Clone + Debug + Send + Sync {
 
 #[derive(Debug, Clone)]
 struct Shared<L> {
+    /// One row for each class of equal ones, if rows were merged.
     design: Arc<Design>,
     label: Vec<f64>,
     /// cᵢ, summing to 1 over the data.
     share: Vec<f64>,
+    merged: Option<Arc<Rows>>,
     loss: L,
     l2: f64,
     intercept: bool,
@@ -92,6 +114,13 @@ struct Shared<L> {
     defect: Option<String>,
     /// A batch of a model, which tells nothing about the whole.
     partial: bool,
+}
+
+/// The rows of the data before equal ones were merged.
+#[derive(Debug, Clone)]
+struct Rows {
+    merged: Arc<Merged>,
+    share: Vec<f64>,
 }
 
 /// A linear model with the loss `L`; see the [module](self).
@@ -127,6 +156,8 @@ pub struct LinearModel<L> {
     margins: MarginCache,
     origin_slope: OnceLock<f64>,
     last: LastBatch<LinearModel<L>>,
+    /// With a row for each row of the data, where that is asked for.
+    unmerged: OnceLock<Arc<LinearModel<L>>>,
 }
 
 impl<L: Loss> LinearModel<L> {
@@ -142,10 +173,26 @@ impl<L: Loss> LinearModel<L> {
         defect: Option<String>,
     ) -> Self {
         let n = data.n_rows();
+        let mut share = vec![1.0 / n as f64; n];
+        let (design, label, merged) = match Merged::find(data) {
+            None => (Design::new(data), label, None),
+            Some(merged) => {
+                let design = merged.design(data);
+                let label = merged.first.iter().map(|&i| label[i as usize]).collect();
+                let merged = Arc::new(merged);
+                let all = Rows {
+                    share: std::mem::take(&mut share),
+                    merged,
+                };
+                share = all.merged.add_up(&all.share);
+                (design, label, Some(Arc::new(all)))
+            }
+        };
         LinearModel::of(Shared {
-            design: Arc::new(Design::new(data)),
+            design: Arc::new(design),
             label,
-            share: vec![1.0 / n as f64; n],
+            share,
+            merged,
             loss,
             l2: 0.0,
             intercept: false,
@@ -162,6 +209,7 @@ impl<L: Loss> LinearModel<L> {
             shared: Arc::new(shared),
             origin_slope: OnceLock::new(),
             last: LastBatch::default(),
+            unmerged: OnceLock::new(),
         }
     }
 
@@ -186,8 +234,14 @@ impl<L: Loss> LinearModel<L> {
 
     /// Weight of each row in the mean. Default: all equal. Zero leaves a row out.
     pub fn sample_weights(self, weights: &[f64]) -> Self {
-        self.change(|s| match shares(s.share.len(), weights) {
-            Ok(share) => s.share = share,
+        self.change(|s| match shares(s.terms(), weights) {
+            Ok(share) => match &mut s.merged {
+                None => s.share = share,
+                Some(rows) => {
+                    s.share = rows.merged.add_up(&share);
+                    Arc::make_mut(rows).share = share;
+                }
+            },
             Err(defect) => {
                 s.defect.get_or_insert(defect);
             }
@@ -280,18 +334,38 @@ impl<L: Loss> LinearModel<L> {
             return evaluate(self);
         };
         let s = &self.shared;
-        let part = self.last.get(s.label.len(), terms, || {
-            LinearModel::of(Shared {
-                design: Arc::new(s.design.select(terms)),
-                label: terms.iter().map(|&i| s.label[i]).collect(),
-                share: batch_shares(&s.share, terms),
-                loss: s.loss.clone(),
-                defect: s.defect.clone(),
-                partial: true,
-                ..**s
-            })
+        let part = self.last.get(s.terms(), terms, || {
+            self.part(terms, batch_shares(s.all_shares(), terms))
         })?;
         evaluate(&part)
+    }
+
+    /// The model of the rows `terms` of the data with these shares.
+    fn part(&self, terms: &[usize], share: Vec<f64>) -> Self {
+        let s = &self.shared;
+        let places: Vec<usize> = terms.iter().map(|&i| s.place(i)).collect();
+        LinearModel::of(Shared {
+            design: Arc::new(s.design.select(&places)),
+            label: places.iter().map(|&i| s.label[i]).collect(),
+            share,
+            merged: None,
+            loss: s.loss.clone(),
+            defect: s.defect.clone(),
+            partial: true,
+            ..**s
+        })
+    }
+
+    /// This model with a row for each row of the data.
+    fn unmerged(&self) -> &Self {
+        let s = &self.shared;
+        if s.merged.is_none() {
+            return self;
+        }
+        self.unmerged.get_or_init(|| {
+            let all: Vec<usize> = (0..s.terms()).collect();
+            Arc::new(self.part(&all, s.all_shares().to_vec()))
+        })
     }
 
     /// An error if `value` is NaN.
@@ -302,7 +376,8 @@ impl<L: Loss> LinearModel<L> {
         let s = &self.shared;
         Err(self.margins.with(|margins| {
             let slot = margins.at(&s.design, w);
-            nan_row(batch, s.label.len(), |i| {
+            nan_row(batch, s.terms(), |i| {
+                let i = s.place(i);
                 let value = s.loss.value(slot.margin[i], s.label[i], s.share[i]);
                 value.is_nan()
             })
@@ -315,41 +390,79 @@ impl<L: Loss> Shared<L> {
         self.design.features() + usize::from(self.intercept)
     }
 
-    /// Loss and the derivative of each row's loss with respect to its margin.
+    /// Number of rows of the data.
+    fn terms(&self) -> usize {
+        self.all_shares().len()
+    }
+
+    /// cᵢ for each row of the data.
+    fn all_shares(&self) -> &[f64] {
+        self.merged.as_ref().map_or(&self.share, |rows| &rows.share)
+    }
+
+    /// Where row i of the data stands among the merged ones.
+    fn place(&self, i: usize) -> usize {
+        let class = |rows: &Arc<Rows>| rows.merged.class[i] as usize;
+        self.merged.as_ref().map_or(i, class)
+    }
+
+    /// Value, slopes and curvatures of the loss, and Aᵀ times the slopes if the margins have to
+    /// be computed, all in one pass over the data.
     fn evaluate(&self, slot: &mut Slot) {
         if slot.evaluated {
             return;
         }
-        let n = slot.margin.len();
-        let margin = &slot.margin;
-        chunks_mut(&mut slot.rows, CHUNK, ROW_WORK * n, |first, rows| {
-            for (k, row) in rows.iter_mut().enumerate() {
-                let i = first + k;
-                *row = self.loss.slope(margin[i], self.label[i], self.share[i]);
-            }
-        });
-        let chunks = n.div_ceil(CHUNK);
-        let mut partial = [0.0; 1];
-        let mut total = 0.0;
-        if chunks <= 1 {
-            self.sum(margin, 0, &mut partial);
-            total = partial[0];
-        } else {
-            let mut partial = vec![0.0; chunks];
-            chunks_mut(&mut partial, 1, ROW_WORK * n, |k, out| {
-                self.sum(margin, k * CHUNK, out);
-            });
-            total += partial.iter().sum::<f64>();
-        }
-        slot.value = total;
+        let (design, dimension) = (&self.design, self.dimension());
+        let Slot {
+            w,
+            margin,
+            rows,
+            weight,
+            gradient,
+            value,
+            filled,
+            ..
+        } = slot;
+        weight.resize(margin.len(), 0.0);
+        gradient.resize(dimension, 0.0);
+        let pass = !*filled;
+        design.stripes(
+            [margin, rows, weight],
+            dimension + 1,
+            |range, [margin, rows, weight], sums| {
+                let (gradient, value) = sums.split_at_mut(dimension);
+                for block in design.blocks(range.clone()) {
+                    let here = block.start - range.start..block.end - range.start;
+                    let margin = &mut margin[here.clone()];
+                    let slope = &mut rows[here.clone()];
+                    if pass {
+                        design.mul_block(block.clone(), w, margin);
+                    }
+                    let (label, share) = (&self.label[block.clone()], &self.share[block.clone()]);
+                    let curvature = &mut weight[here];
+                    value[0] += self.loss.block(margin, label, share, slope, curvature);
+                    if pass {
+                        design.add_transpose_block(block, slope, gradient);
+                    }
+                }
+            },
+            |sums| {
+                *value = sums[dimension];
+                gradient.copy_from_slice(&sums[..dimension]);
+            },
+        );
+        slot.filled = true;
         slot.evaluated = true;
+        slot.sloped = pass;
     }
 
-    fn sum(&self, margin: &[f64], first: usize, out: &mut [f64]) {
-        let last = (first + CHUNK).min(margin.len());
-        out[0] = (first..last)
-            .map(|i| self.loss.value(margin[i], self.label[i], self.share[i]))
-            .sum();
+    /// Evaluates, with Aᵀ times the slopes.
+    fn differentiate(&self, slot: &mut Slot) {
+        self.evaluate(slot);
+        if !slot.sloped {
+            self.design.mul_transpose(&slot.rows, &mut slot.gradient);
+            slot.sloped = true;
+        }
     }
 
     fn penalty(&self, w: &[f64]) -> f64 {
@@ -358,27 +471,6 @@ impl<L: Loss> Shared<L> {
         }
         let w = norm(&w[..self.design.features()]);
         0.5 * self.l2 * w * w
-    }
-
-    /// c ℓ″ for each row.
-    fn weigh(&self, slot: &mut Slot) {
-        if slot.weighted {
-            return;
-        }
-        let margin = &slot.margin;
-        slot.weight.resize(margin.len(), 0.0);
-        chunks_mut(
-            &mut slot.weight,
-            CHUNK,
-            ROW_WORK * margin.len(),
-            |first, out| {
-                for (k, out) in out.iter_mut().enumerate() {
-                    let i = first + k;
-                    *out = self.loss.curvature(margin[i], self.label[i], self.share[i]);
-                }
-            },
-        );
-        slot.weighted = true;
     }
 
     fn gram<'a>(&'a self, weight: &'a [f64]) -> GramView<'a> {
@@ -426,7 +518,10 @@ impl<L: Loss> Shared<L> {
 /// The Hessian of a linear model: weights, not a matrix.
 #[derive(Debug, Clone)]
 pub struct WeightedGram<L> {
+    /// The model of the rows that it is made of.
     shared: Arc<Shared<L>>,
+    /// The model that it is meant for.
+    whole: Arc<Shared<L>>,
     weight: Vec<f64>,
     scale: Option<f64>,
 }
@@ -439,10 +534,10 @@ impl<L: Loss> SymMat for WeightedGram<L> {
         self.scale
     }
     fn verify(&self, x: &[f64], step: &[f64]) -> Result<(), Failed> {
-        self.shared.verify(x, step)
+        self.whole.verify(x, step)
     }
 
     fn may_object(&self) -> bool {
-        self.shared.may_object()
+        self.whole.may_object()
     }
 }

@@ -145,6 +145,17 @@ impl Loss for Logistic {
         share * s * t
     }
 
+    fn block(
+        &self,
+        margin: &[f64],
+        label: &[f64],
+        share: &[f64],
+        slope: &mut [f64],
+        curvature: &mut [f64],
+    ) -> f64 {
+        crate::simd::logistic(margin, label, share, slope, curvature)
+    }
+
     fn advance(&self, change: f64, y: f64) -> f64 {
         change * y
     }

@@ -50,11 +50,15 @@ impl MarginCache {
 /// A point and its margins.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    w: Vec<f64>,
+    pub(crate) w: Vec<f64>,
     pub(crate) margin: Vec<f64>,
     valid: bool,
     /// From a product with A, not from a line.
     direct: bool,
+    /// Evaluated after the anchor was.
+    fresh: bool,
+    /// Whether the margins are there.
+    pub(crate) filled: bool,
     /// Filled by the model from the margins: a value and one number a margin.
     pub(crate) value: f64,
     pub(crate) rows: Vec<f64>,
@@ -63,6 +67,9 @@ pub(crate) struct Slot {
     pub(crate) weight: Vec<f64>,
     pub(crate) weighted: bool,
     pub(crate) scratch: Vec<f64>,
+    /// Filled by the model: Aᵀ times `rows`.
+    pub(crate) gradient: Vec<f64>,
+    pub(crate) sloped: bool,
 }
 
 impl Slot {
@@ -77,6 +84,11 @@ impl Slot {
                 .all(|(a, b)| a.to_bits() == b.to_bits())
     }
 
+    /// Whether this can be the first trial after the anchor.
+    fn leads(&self) -> bool {
+        self.valid && self.direct && self.fresh && self.filled
+    }
+
     fn set(&mut self, w: &[f64], rows: usize, direct: bool) {
         self.w.clear();
         self.w.extend_from_slice(w);
@@ -84,13 +96,19 @@ impl Slot {
         self.rows.resize(rows, 0.0);
         self.valid = true;
         self.direct = direct;
+        self.fresh = true;
+        self.filled = !direct;
         self.evaluated = false;
         self.weighted = false;
+        self.sloped = false;
     }
 
-    fn compute(&mut self, design: &Design, outputs: usize, w: &[f64]) {
-        self.set(w, design.nrows() * outputs, true);
-        design.mul_each(w, &mut self.margin);
+    fn fill(&mut self, design: &Design) -> &mut Self {
+        if !self.filled {
+            design.mul_each(&self.w, &mut self.margin);
+            self.filled = true;
+        }
+        self
     }
 }
 
@@ -118,19 +136,33 @@ impl Margins {
         }
     }
 
-    /// The slot of `w` for value and gradient.
+    /// The slot of `w` for value and gradient, with its margins.
     pub(crate) fn at(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
+        self.place(design.nrows(), w).fill(design)
+    }
+
+    /// The slot of `w` for a Hessian, which becomes the anchor, with its margins.
+    pub(crate) fn anchor(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
+        self.place_anchor(design.nrows(), w).fill(design)
+    }
+
+    /// The slot of `w` for value and gradient; a product with A may have to fill it.
+    pub(crate) fn place(&mut self, rows: usize, w: &[f64]) -> &mut Slot {
         if self.current.holds(w) {
             return &mut self.current;
         }
         if self.anchor.holds(w) {
             return &mut self.anchor;
         }
-        if self.anchor.valid
+        let current = &self.current;
+        if self.lines && self.anchor.valid && !self.first.valid && current.leads() {
+            std::mem::swap(&mut self.first, &mut self.current);
+        }
+        if self.anchor.filled
             && self.first.valid
             && let Some(t) = position(&self.anchor.w, &self.first.w, w)
         {
-            self.current.set(w, design.nrows() * self.outputs, false);
+            self.current.set(w, rows * self.outputs, false);
             let ends = self.anchor.margin.iter().zip(&self.first.margin);
             for (m, (a, b)) in self.current.margin.iter_mut().zip(ends) {
                 *m = a + t * (b - a);
@@ -138,16 +170,12 @@ impl Margins {
             return &mut self.current;
         }
         self.passes += 1;
-        self.current.compute(design, self.outputs, w);
-        if self.lines && self.anchor.valid && !self.first.valid {
-            self.first.set(w, design.nrows() * self.outputs, true);
-            self.first.margin.copy_from_slice(&self.current.margin);
-        }
+        self.current.set(w, rows * self.outputs, true);
         &mut self.current
     }
 
-    /// The slot of `w` for a Hessian, which becomes the anchor.
-    pub(crate) fn anchor(&mut self, design: &Design, w: &[f64]) -> &mut Slot {
+    /// The slot of `w` for a Hessian, which becomes the anchor; a product may have to fill it.
+    pub(crate) fn place_anchor(&mut self, rows: usize, w: &[f64]) -> &mut Slot {
         if self.anchor.holds(w) {
             return &mut self.anchor;
         }
@@ -157,7 +185,8 @@ impl Margins {
             self.current.valid = false;
         } else {
             self.passes += 1;
-            self.anchor.compute(design, self.outputs, w);
+            self.anchor.set(w, rows * self.outputs, true);
+            self.current.fresh = false;
         }
         &mut self.anchor
     }

@@ -108,7 +108,6 @@ struct Work {
     /// The step, in the metric.
     step: Vec<f64>,
     scratch: Vec<f64>,
-    rows: Vec<f64>,
     diagonal: Vec<f64>,
     has_diagonal: bool,
     shifted: Vec<f64>,
@@ -253,15 +252,14 @@ fn multiply(
     metric: &Metric,
     v: &[f64],
     out: &mut [f64],
-    [scratch, rows]: [&mut Vec<f64>; 2],
+    scratch: &mut [f64],
 ) -> Result<(), Abort> {
     scratch.copy_from_slice(v);
     metric.step(scratch);
     match oracle.inner.curvature() {
         Curvature::Matrix(SymView::Gram(gram)) => {
             oracle.report.hessian_products += 1;
-            rows.resize(gram.design.nrows(), 0.0);
-            gram.mul(0.0, scratch, out, rows);
+            gram.mul(0.0, scratch, out);
         }
         _ => oracle.product(scratch, out)?,
     }
@@ -485,10 +483,8 @@ impl ModelStep {
             } else if work.last {
                 return Ok(None);
             }
-            let (metric, scratch, rows) = (&self.metric, &mut work.scratch, &mut work.rows);
-            let mut apply = |v: &[f64], out: &mut [f64]| {
-                multiply(oracle, metric, v, out, [&mut *scratch, &mut *rows])
-            };
+            let (metric, scratch) = (&self.metric, &mut work.scratch);
+            let mut apply = |v: &[f64], out: &mut [f64]| multiply(oracle, metric, v, out, scratch);
             let end = work
                 .lanczos
                 .extend(k + GROWTH, &mut apply, &mut |_, _| false)?;
@@ -523,9 +519,9 @@ impl ModelStep {
             max_iterations: CG_LIMIT * work.gradient.len().max(10),
             radius,
         };
-        let (metric, scratch, rows) = (&self.metric, &mut work.scratch, &mut work.rows);
+        let (metric, scratch) = (&self.metric, &mut work.scratch);
         let mut apply = |v: &[f64], out: &mut [f64]| {
-            multiply(oracle, metric, v, out, [&mut *scratch, &mut *rows])?;
+            multiply(oracle, metric, v, out, scratch)?;
             axpy(shift, v, out);
             Ok::<(), Abort>(())
         };
@@ -715,7 +711,7 @@ impl Direction for ModelStep {
                 (0.0, weight * dot(v, v))
             }
             Form::Products => {
-                let scratch = [&mut work.scratch, &mut work.rows];
+                let scratch = &mut work.scratch;
                 multiply(oracle, &self.metric, g, image, scratch)?;
                 let size = norm(image) / norm(g);
                 (-size, size)

@@ -32,6 +32,8 @@ pub enum Indefinite {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NewtonDirection {
     pub(crate) indefinite: Indefinite,
+    /// τ of the factor.
+    shift: f64,
     #[cfg_attr(feature = "serde", serde(skip))]
     work: Work,
 }
@@ -41,6 +43,7 @@ impl Clone for NewtonDirection {
     fn clone(&self) -> Self {
         NewtonDirection {
             indefinite: self.indefinite,
+            shift: self.shift,
             work: Work::default(),
         }
     }
@@ -51,13 +54,20 @@ struct Work {
     factor: Cholesky,
     cg: TruncatedCg,
     has_factor: bool,
+    /// The curvature that is to be factored: a new one, or that of a resumed run.
+    loaded: Option<Loaded>,
     shift: f64,
     /// n.
     direction: Vec<f64>,
     decrement: f64,
     diagonal: Vec<f64>,
     scratch: Vec<f64>,
-    rows: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Loaded {
+    New,
+    Again,
 }
 
 /// Most conjugate-gradient iterations per Newton iteration, as a multiple of d;
@@ -87,10 +97,16 @@ impl Work {
         view: SymView<'_>,
         at: &Iterate,
         indefinite: Indefinite,
+        kept: f64,
         attempts: &mut u64,
     ) -> Result<(), Breakdown> {
         self.has_factor = true;
         match indefinite {
+            _ if self.loaded.is_none() => self.shift = kept,
+            _ if self.loaded == Some(Loaded::Again) => {
+                self.shift = kept;
+                self.factor.factor(view, kept)?;
+            }
             Indefinite::Shift => {
                 let factor = &mut self.factor;
                 let mut attempt = |shift| {
@@ -109,6 +125,7 @@ impl Work {
                 self.factor.factor(view, 0.0)?;
             }
         }
+        self.loaded = None;
         self.direction.copy_from_slice(&at.g);
         self.factor.solve_in_place(view, &mut self.direction)
     }
@@ -162,7 +179,8 @@ impl Work {
 }
 
 impl Direction for NewtonDirection {
-    fn load(&mut self, _: &mut Counted<'_>, _: usize, _: bool) -> Result<(), Fault> {
+    fn load(&mut self, _: &mut Counted<'_>, _: usize, again: bool) -> Result<(), Fault> {
+        self.work.loaded = Some(if again { Loaded::Again } else { Loaded::New });
         Ok(())
     }
 
@@ -173,7 +191,7 @@ impl Direction for NewtonDirection {
         forcing: f64,
     ) -> Result<(), Fault> {
         let d = at.x.len();
-        let (work, indefinite) = (&mut self.work, self.indefinite);
+        let (work, indefinite, kept) = (&mut self.work, self.indefinite, self.shift);
         for v in [&mut work.direction, &mut work.scratch, &mut work.diagonal] {
             v.resize(d, 0.0);
         }
@@ -181,20 +199,16 @@ impl Direction for NewtonDirection {
         let mut attempts = 0;
         let result = match oracle.inner.curvature() {
             Curvature::Matrix(SymView::Gram(gram)) if gram.way() == GramSolve::Cg => {
-                let mut rows = std::mem::take(&mut work.rows);
-                rows.resize(gram.design.nrows(), 0.0);
                 gram.diagonal(&mut work.diagonal);
                 let products = &mut oracle.report.hessian_products;
-                let result = work.iterate(at, forcing, true, indefinite, &mut |shift, v, out| {
+                work.iterate(at, forcing, true, indefinite, &mut |shift, v, out| {
                     *products += 1;
-                    gram.mul(shift, v, out, &mut rows);
+                    gram.mul(shift, v, out);
                     Ok(())
-                });
-                work.rows = rows;
-                result
+                })
             }
             Curvature::Matrix(view) => work
-                .factor(view, at, indefinite, &mut attempts)
+                .factor(view, at, indefinite, kept, &mut attempts)
                 .map_err(Fault::from),
             Curvature::Products => {
                 let jacobi = oracle.diagonal(&mut work.diagonal)?;
@@ -207,6 +221,7 @@ impl Direction for NewtonDirection {
                 })
             }
         };
+        self.shift = work.shift;
         let report = &mut *oracle.report;
         report.factorizations += attempts;
         report.analyses = work.factor.analyses();
@@ -272,6 +287,10 @@ impl Direction for NewtonDirection {
     }
 
     fn has_factor(&self) -> bool {
+        self.work.has_factor
+    }
+
+    fn is_reusable(&self) -> bool {
         self.work.has_factor
     }
 }

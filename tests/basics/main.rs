@@ -12,4 +12,5 @@ mod mgh;
 mod mlp;
 mod models;
 mod observe;
+mod sampled;
 mod softmax;

@@ -16,8 +16,8 @@ use raphson::problems::{
     Affine, Chain, LogSumExp, Offset, Polytope, Power, Rosenbrock, Scaled, Softplus,
 };
 use raphson::{
-    Converged, DampedNewton, Dataset, Failed, Fused, Indefinite, IterationRecord, Outcome, Report,
-    Run, Schedule, Status,
+    Converged, DampedNewton, Dataset, Failed, Fused, Indefinite, IterationRecord, Outcome, Refresh,
+    Report, Run, Schedule, Status,
 };
 use std::sync::{Arc, Mutex};
 
@@ -698,6 +698,38 @@ fn fused_evaluation_gives_the_same_run() {
         // One pass gives both: no separate call for f.
         assert_eq!(run.counts["cost_count"], run.counts["gradient_count"]);
     }
+}
+
+#[test]
+fn a_factor_serves_as_long_as_the_rule_says() {
+    let run = |solver: DampedNewton| {
+        let solver = solver.gradient_tol(1e-10);
+        solver
+            .minimize(&breast_cancer(1e-2), vec![0.0; FEATURES])
+            .unwrap()
+    };
+    let exact = run(DampedNewton::new());
+    let every = run(DampedNewton::new().refresh(Refresh::Every(1)));
+    assert_eq!(exact.x, every.x);
+    for schedule in [Schedule::Universal, Schedule::Armijo] {
+        for refresh in [Refresh::Every(4), Refresh::Contraction(0.3)] {
+            let lazy = run(DampedNewton::new().schedule(schedule).refresh(refresh));
+            let report = &lazy.report;
+            assert!(lazy.converged() && (lazy.f - exact.f).abs() <= 1e-14);
+            assert!(
+                report.hessians < exact.report.hessians,
+                "{}",
+                report.hessians
+            );
+            assert_eq!(report.factorizations, report.hessians);
+        }
+    }
+    let refused = DampedNewton::new().refresh(Refresh::Every(0));
+    assert!(
+        refused
+            .minimize(&breast_cancer(1e-2), vec![0.0; FEATURES])
+            .is_err()
+    );
 }
 
 #[test]

@@ -299,7 +299,10 @@ fn logged(refresh: Refresh, problem: &Problem, x0: Vec<f64>) -> (Vec<IterationRe
     assert!(run.converged(), "{}", run.status);
     let asked = iterations(&problem.take_calls());
     assert_eq!(asked.len() as u64, run.report.iterations);
-    assert_eq!(run.report.rejected, asked.iter().map(|a| a.rejected).sum::<u64>());
+    assert_eq!(
+        run.report.rejected,
+        asked.iter().map(|a| a.rejected).sum::<u64>()
+    );
     (records, asked)
 }
 

@@ -5,7 +5,7 @@ use crate::checkpoint::{Folder, Host, bits, compare};
 use argmin::core::checkpointing::Checkpoint;
 use argmin::core::{CostFunction, Error, Executor, Gradient, Hessian, State};
 use faer::sparse::{SparseColMat, Triplet};
-use raphson::{DampedNewton, HessianProduct, Outcome, Schedule, Status, Stopped};
+use raphson::{DampedNewton, HessianProduct, Outcome, Refresh, Schedule, Status, Stopped};
 
 /// f = Σ exp(xₖ) − k xₖ + Σ (xₖ₊₁ − xₖ)², strictly convex; flat where all xₖ are
 /// very negative, so that Newton's step is far too long there.
@@ -133,6 +133,18 @@ fn every_step_is_a_place_to_stop() {
         );
         assert_eq!(report.hessians, report.iterations);
     }
+}
+
+#[test]
+fn a_factor_that_serves_several_steps() {
+    let lazy = || DampedNewton::new().refresh(Refresh::Every(3));
+    for steps in [2, 4, 5] {
+        let report = compare!(&format!("lazy-{steps}"), Chain, lazy(), start(), steps, rebuilt: 1);
+        assert!(report.hessians < report.iterations);
+        assert_eq!(report.factorizations, report.hessians);
+    }
+    let report = compare!("lazy-sparse", SparseChain, lazy(), start(), 4, rebuilt: 1);
+    assert!(report.hessians < report.iterations);
 }
 
 #[test]

@@ -176,8 +176,8 @@ pub(super) fn hessian_times(
     match oracle.curvature() {
         Curvature::Products => return Ok(oracle.product(v, out)?),
         Curvature::Matrix(SymView::Gram(gram)) => {
-            rows.resize(gram.rows(), 0.0);
-            gram.mul(0.0, v, out, rows);
+            rows.clear();
+            gram.mul(0.0, v, out);
         }
         Curvature::Matrix(view) => sym_mul(view, v, out).map_err(|_| Failed::Breakdown)?,
     }

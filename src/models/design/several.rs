@@ -3,7 +3,6 @@
 use super::{Design, Storage};
 use faer::linalg::matmul;
 use faer::{Accum, MatMut, MatRef};
-use std::sync::OnceLock;
 
 impl Design {
     /// The given rows, each as often as it occurs, stored in the same way.
@@ -11,34 +10,15 @@ impl Design {
     /// Cost: one pass over the entries of these rows, and d.
     pub(crate) fn select(&self, rows: &[usize]) -> Design {
         match &self.storage {
-            Storage::Sparse {
-                row_start,
-                col,
-                value,
-                ..
-            } => {
-                let (mut start, mut cols, mut values) = (vec![0], Vec::new(), Vec::new());
-                for &i in rows {
-                    let range = row_start[i]..row_start[i + 1];
-                    cols.extend_from_slice(&col[range.clone()]);
-                    values.extend_from_slice(&value[range]);
-                    start.push(cols.len());
-                }
-                Design::from_csr(self.features, start, cols, values, false)
+            Storage::Sparse { rows: sparse, .. } => {
+                Design::sparse(rows.len(), self.features, sparse.select(rows))
             }
             Storage::Dense(columns) => {
                 let mut selected = Vec::with_capacity(rows.len() * self.features);
                 for column in columns.chunks_exact(self.rows.max(1)) {
                     selected.extend(rows.iter().map(|&i| column[i]));
                 }
-                Design {
-                    storage: Storage::Dense(selected),
-                    rows: rows.len(),
-                    features: self.features,
-                    stored: rows.len() * self.features,
-                    squared_lengths: 0.0,
-                    row_gram: OnceLock::new(),
-                }
+                Design::with(rows.len(), self.features, 0.0, Storage::Dense(selected))
             }
         }
     }

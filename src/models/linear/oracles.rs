@@ -3,7 +3,6 @@
 use super::{LinearModel, Loss, WeightedGram};
 use crate::finite_sum::{Batch, FiniteSum};
 use crate::models::batch::nan_row;
-use crate::models::margins::Slot;
 use crate::problem::HessianProduct;
 use crate::status::Failed;
 use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
@@ -16,7 +15,7 @@ impl<L: Loss> CostFunction for LinearModel<L> {
     fn cost(&self, w: &Vec<f64>) -> Result<f64, HostError> {
         self.ready(w)?;
         let loss = self.margins.with(|margins| {
-            let slot = margins.at(&self.shared.design, w);
+            let slot = margins.place(self.shared.design.nrows(), w);
             self.shared.evaluate(slot);
             slot.value
         });
@@ -30,11 +29,10 @@ impl<L: Loss> Gradient for LinearModel<L> {
 
     fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, HostError> {
         self.ready(w)?;
-        let mut g = vec![0.0; w.len()];
-        self.margins.with(|margins| {
-            let slot = margins.at(&self.shared.design, w);
-            self.shared.evaluate(slot);
-            self.shared.design.mul_transpose(&slot.rows, &mut g);
+        let mut g = self.margins.with(|margins| {
+            let slot = margins.place(self.shared.design.nrows(), w);
+            self.shared.differentiate(slot);
+            slot.gradient.clone()
         });
         let features = self.shared.design.features();
         for (g, w) in g.iter_mut().zip(&w[..features]) {
@@ -51,12 +49,13 @@ impl<L: Loss> Hessian for LinearModel<L> {
     fn hessian(&self, w: &Vec<f64>) -> Result<WeightedGram<L>, HostError> {
         self.ready(w)?;
         let weight = self.margins.with(|margins| {
-            let slot = margins.anchor(&self.shared.design, w);
-            self.shared.weigh(slot);
+            let slot = margins.place_anchor(self.shared.design.nrows(), w);
+            self.shared.evaluate(slot);
             slot.weight.clone()
         });
         Ok(WeightedGram {
             shared: Arc::clone(&self.shared),
+            whole: Arc::clone(&self.shared),
             weight,
             scale: (!self.shared.partial).then(|| self.gradient_scale()),
         })
@@ -69,13 +68,9 @@ impl<L: Loss> HessianProduct for LinearModel<L> {
     fn hessian_product(&self, w: &Vec<f64>, v: &[f64], out: &mut [f64]) -> Result<(), HostError> {
         self.ready(w)?;
         self.margins.with(|margins| {
-            let slot = margins.anchor(&self.shared.design, w);
-            self.shared.weigh(slot);
-            let Slot {
-                weight, scratch, ..
-            } = slot;
-            scratch.resize(weight.len(), 0.0);
-            self.shared.gram(weight).mul(0.0, v, out, scratch);
+            let slot = margins.place_anchor(self.shared.design.nrows(), w);
+            self.shared.evaluate(slot);
+            self.shared.gram(&slot.weight).mul(0.0, v, out);
         });
         Ok(())
     }
@@ -83,8 +78,8 @@ impl<L: Loss> HessianProduct for LinearModel<L> {
     fn hessian_diagonal(&self, w: &Vec<f64>, out: &mut [f64]) -> Result<bool, HostError> {
         self.ready(w)?;
         self.margins.with(|margins| {
-            let slot = margins.anchor(&self.shared.design, w);
-            self.shared.weigh(slot);
+            let slot = margins.place_anchor(self.shared.design.nrows(), w);
+            self.shared.evaluate(slot);
             self.shared.gram(&slot.weight).diagonal(out);
         });
         Ok(true)
@@ -105,7 +100,7 @@ impl<L: Loss> FiniteSum for LinearModel<L> {
     type Hessian = WeightedGram<L>;
 
     fn terms(&self) -> usize {
-        self.shared.label.len()
+        self.shared.terms()
     }
 
     fn value(&self, w: &Vec<f64>, batch: Batch<'_>) -> Result<f64, HostError> {
@@ -128,8 +123,9 @@ impl<L: Loss> FiniteSum for LinearModel<L> {
         self.on(batch, |model| {
             let hessian = Hessian::hessian(model, w)?;
             if hessian.weight.iter().any(|weight| weight.is_nan()) {
-                let nan = |i: usize| hessian.weight[i].is_nan();
-                return Err(nan_row(batch, hessian.weight.len(), nan).into());
+                let shared = &model.shared;
+                let nan = |i: usize| hessian.weight[shared.place(i)].is_nan();
+                return Err(nan_row(batch, shared.terms(), nan).into());
             }
             Ok(hessian)
         })

@@ -34,7 +34,7 @@ impl Family for Logistic {
 impl<L: Loss> Shared<L> {
     /// Whether the objective is a plain mean with a penalty on everything.
     fn plain(&self) -> Result<(), Error> {
-        plain(&self.share, self.l2, self.intercept)
+        plain(self.all_shares(), self.l2, self.intercept)
     }
 }
 
@@ -47,7 +47,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
     type Param = Vec<f64>;
 
     fn terms(&self) -> usize {
-        self.shared.label.len()
+        self.shared.terms()
     }
 
     fn outputs_len(&self) -> usize {
@@ -55,7 +55,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
     }
 
     fn loss(&self) -> OutputLoss<'_> {
-        L::family(&self.shared.label)
+        L::family(&self.unmerged().shared.label)
     }
 
     fn l2(&self) -> f64 {
@@ -63,7 +63,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
     }
 
     fn outputs(&self, x: &Vec<f64>, batch: Batch<'_>, out: &mut [f64]) -> Result<(), HostError> {
-        self.on(batch, |model| {
+        self.unmerged().on(batch, |model| {
             model.ready(x)?;
             model.shared.plain()?;
             length("outputs", model.shared.label.len(), out.len())?;
@@ -80,7 +80,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
         batch: Batch<'_>,
         mut out: MatMut<'_, f64>,
     ) -> Result<(), HostError> {
-        self.on(batch, |model| {
+        self.unmerged().on(batch, |model| {
             model.ready(x)?;
             model.shared.plain()?;
             let size = (model.shared.label.len(), x.len());
@@ -97,7 +97,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
         v: &[f64],
         out: &mut [f64],
     ) -> Result<(), HostError> {
-        self.on(batch, |model| {
+        self.unmerged().on(batch, |model| {
             model.ready(x)?;
             model.shared.plain()?;
             length("vector", x.len(), v.len())?;
@@ -114,7 +114,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
         u: &[f64],
         out: &mut [f64],
     ) -> Result<(), HostError> {
-        self.on(batch, |model| {
+        self.unmerged().on(batch, |model| {
             model.ready(x)?;
             model.shared.plain()?;
             length("vector", model.shared.label.len(), u.len())?;
@@ -130,7 +130,7 @@ impl<L: Family> OutputModel for LinearModel<L> {
         batch: Batch<'_>,
         mut out: MatMut<'_, f64>,
     ) -> Result<bool, HostError> {
-        self.on(batch, |model| {
+        self.unmerged().on(batch, |model| {
             model.ready(x)?;
             model.shared.plain()?;
             let n = model.shared.label.len();

@@ -1,0 +1,358 @@
+//! Sparse rows: columns in 16 bits where they fit, no values where all are 1.
+
+use super::Rows;
+use std::ops::Range;
+
+/// Number of a column in the fewest bytes.
+pub(super) trait Column: Copy + Send + Sync {
+    fn at(self) -> usize;
+}
+
+impl Column for u16 {
+    fn at(self) -> usize {
+        usize::from(self)
+    }
+}
+
+impl Column for u32 {
+    fn at(self) -> usize {
+        self as usize
+    }
+}
+
+/// The values of entries.
+pub(super) trait Values: Copy + Send + Sync {
+    fn part(self, range: Range<usize>) -> Self;
+    fn of(self, k: usize) -> f64;
+}
+
+/// All values are 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ones;
+
+impl Values for Ones {
+    #[inline(always)]
+    fn part(self, _: Range<usize>) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn of(self, _: usize) -> f64 {
+        1.0
+    }
+}
+
+impl Values for &[f64] {
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        &self[range]
+    }
+    #[inline(always)]
+    fn of(self, k: usize) -> f64 {
+        self[k]
+    }
+}
+
+#[derive(Debug)]
+enum Columns {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+}
+
+/// Compressed sparse rows.
+#[derive(Debug)]
+pub(super) struct SparseRows {
+    start: Vec<usize>,
+    columns: Columns,
+    /// None if every entry is 1.
+    values: Option<Vec<f64>>,
+}
+
+/// Calls `$f(columns, values)` with slices of the types that are stored.
+macro_rules! with_types {
+    ($rows:expr, |$columns:ident, $values:ident| $body:expr) => {
+        match (&$rows.columns, &$rows.values) {
+            (Columns::Short($columns), None) => {
+                let ($columns, $values) = ($columns.as_slice(), Ones);
+                $body
+            }
+            (Columns::Short($columns), Some($values)) => {
+                let ($columns, $values) = ($columns.as_slice(), $values.as_slice());
+                $body
+            }
+            (Columns::Long($columns), None) => {
+                let ($columns, $values) = ($columns.as_slice(), Ones);
+                $body
+            }
+            (Columns::Long($columns), Some($values)) => {
+                let ($columns, $values) = ($columns.as_slice(), $values.as_slice());
+                $body
+            }
+        }
+    };
+}
+
+impl SparseRows {
+    /// Takes the `chosen` rows of compressed sparse rows with `features` columns, or all.
+    pub(super) fn new(
+        features: usize,
+        (start, col, value): (&[usize], &[u32], &[f64]),
+        chosen: Option<&[u32]>,
+    ) -> Self {
+        let short = features <= 1 << 16;
+        let Some(chosen) = chosen else {
+            let columns = if short {
+                Columns::Short(col.iter().map(|&j| j as u16).collect())
+            } else {
+                Columns::Long(col.to_vec())
+            };
+            let ones = value.iter().all(|&v| v == 1.0);
+            return SparseRows {
+                start: start.to_vec(),
+                columns,
+                values: (!ones).then(|| value.to_vec()),
+            };
+        };
+        let ranges = || {
+            let range = |&i: &u32| start[i as usize]..start[i as usize + 1];
+            chosen.iter().map(range)
+        };
+        let mut ends = vec![0];
+        let mut end = 0;
+        for range in ranges() {
+            end += range.len();
+            ends.push(end);
+        }
+        let columns = if short {
+            let mut short = Vec::with_capacity(end);
+            for range in ranges() {
+                short.extend(col[range].iter().map(|&j| j as u16));
+            }
+            Columns::Short(short)
+        } else {
+            let mut long = Vec::with_capacity(end);
+            for range in ranges() {
+                long.extend_from_slice(&col[range]);
+            }
+            Columns::Long(long)
+        };
+        let ones = ranges().all(|range| value[range].iter().all(|&v| v == 1.0));
+        let values = (!ones).then(|| {
+            let mut values = Vec::with_capacity(end);
+            for range in ranges() {
+                values.extend_from_slice(&value[range]);
+            }
+            values
+        });
+        SparseRows {
+            start: ends,
+            columns,
+            values,
+        }
+    }
+
+    /// The given rows, each as often as it occurs.
+    pub(super) fn select(&self, rows: &[usize]) -> Self {
+        let mut start = vec![0];
+        let mut end = 0;
+        for &i in rows {
+            end += self.start[i + 1] - self.start[i];
+            start.push(end);
+        }
+        fn pick<T: Copy>(from: &[T], start: &[usize], rows: &[usize], total: usize) -> Vec<T> {
+            let mut out = Vec::with_capacity(total);
+            for &i in rows {
+                out.extend_from_slice(&from[start[i]..start[i + 1]]);
+            }
+            out
+        }
+        SparseRows {
+            columns: match &self.columns {
+                Columns::Short(from) => Columns::Short(pick(from, &self.start, rows, end)),
+                Columns::Long(from) => Columns::Long(pick(from, &self.start, rows, end)),
+            },
+            values: self
+                .values
+                .as_ref()
+                .map(|from| pick(from, &self.start, rows, end)),
+            start,
+        }
+    }
+
+    pub(super) fn stored(&self) -> usize {
+        self.start[self.start.len() - 1]
+    }
+
+    /// Σ (row length + 1)².
+    pub(super) fn squared_lengths(&self) -> f64 {
+        let lengths = self.start.windows(2).map(|w| w[1] - w[0] + 1);
+        lengths.map(|l| (l as f64).powi(2)).sum()
+    }
+
+    /// Calls `visit(column, value)` for the entries of row i.
+    pub(super) fn each(&self, i: usize, mut visit: impl FnMut(usize, f64)) {
+        let range = self.start[i]..self.start[i + 1];
+        with_types!(self, |columns, values| {
+            let values = values.part(range.clone());
+            for (k, j) in columns[range].iter().enumerate() {
+                visit(j.at(), values.of(k));
+            }
+        });
+    }
+
+    /// `out`ᵢ = offset + aᵢᵀw for a range of rows.
+    pub(super) fn mul(&self, rows: Rows, offset: f64, w: &[f64], out: &mut [f64]) {
+        let start = &self.start[rows.start..=rows.end];
+        with_types!(self, |columns, values| {
+            for (out, ends) in out.iter_mut().zip(start.windows(2)) {
+                let range = ends[0]..ends[1];
+                let values = values.part(range.clone());
+                let mut sum = offset;
+                for (k, j) in columns[range].iter().enumerate() {
+                    sum += values.of(k) * w[j.at()];
+                }
+                *out = sum;
+            }
+        });
+    }
+
+    /// `out` += Σᵢ rᵢ aᵢ over a range of rows, to whose first row r₀ belongs.
+    pub(super) fn add_transpose(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
+        let start = &self.start[rows.start..=rows.end];
+        with_types!(self, |columns, values| {
+            for (r, ends) in r.iter().zip(start.windows(2)) {
+                let range = ends[0]..ends[1];
+                let values = values.part(range.clone());
+                for (k, j) in columns[range].iter().enumerate() {
+                    out[j.at()] += r * values.of(k);
+                }
+            }
+        });
+    }
+
+    /// `out`ⱼ += Σᵢ rᵢ aᵢⱼ² over a range of rows.
+    pub(super) fn add_squares(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
+        let start = &self.start[rows.start..=rows.end];
+        with_types!(self, |columns, values| {
+            for (r, ends) in r.iter().zip(start.windows(2)) {
+                let range = ends[0]..ends[1];
+                let values = values.part(range.clone());
+                for (k, j) in columns[range].iter().enumerate() {
+                    let v = values.of(k);
+                    out[j.at()] += r * v * v;
+                }
+            }
+        });
+    }
+
+    /// Adds Σᵢ rᵢ aᵢaᵢᵀ over a range of rows to the lower triangle of a column-major matrix of
+    /// order `order`; with one more than the features the last coordinate is 1 in every row.
+    pub(super) fn add_gram(
+        &self,
+        rows: Rows,
+        r: &[f64],
+        ones: bool,
+        order: usize,
+        out: &mut [f64],
+    ) {
+        let start = &self.start[rows.start..=rows.end];
+        with_types!(self, |columns, values| {
+            for (&r, ends) in r.iter().zip(start.windows(2)) {
+                let range = ends[0]..ends[1];
+                if r == 0.0 {
+                    continue;
+                }
+                let values = values.part(range.clone());
+                let columns = &columns[range];
+                for (k, j) in columns.iter().enumerate() {
+                    let out = &mut out[j.at() * order..][..order];
+                    let scaled = r * values.of(k);
+                    let rest = values.part(k..columns.len());
+                    for (l, i) in columns[k..].iter().enumerate() {
+                        out[i.at()] += scaled * rest.of(l);
+                    }
+                    if ones {
+                        out[order - 1] += scaled;
+                    }
+                }
+                if ones {
+                    out[order * order - 1] += r;
+                }
+            }
+        });
+    }
+
+    /// The entries by columns.
+    pub(super) fn by_columns(&self, features: usize) -> ByColumns {
+        let mut start = vec![0usize; features + 1];
+        let stored = self.stored();
+        with_types!(self, |columns, values| {
+            for j in columns {
+                start[j.at() + 1] += 1;
+            }
+            for j in 0..features {
+                start[j + 1] += start[j];
+            }
+            let mut next = start.clone();
+            let mut entry = vec![Entry::default(); stored];
+            for (i, ends) in self.start.windows(2).enumerate() {
+                for p in ends[0]..ends[1] {
+                    let slot = &mut next[columns[p].at()];
+                    entry[*slot] = Entry {
+                        row: i as u32,
+                        place: p,
+                        value: values.of(p),
+                    };
+                    *slot += 1;
+                }
+            }
+            ByColumns { start, entry }
+        })
+    }
+
+    /// Column j of Aᵀ diag(r) A from its diagonal down; `out` has a last place for a column of
+    /// ones if it is longer than the features.
+    pub(super) fn gram_column(
+        &self,
+        by_columns: &ByColumns,
+        j: usize,
+        features: usize,
+        r: &[f64],
+        out: &mut [f64],
+    ) {
+        out.fill(0.0);
+        if j == features {
+            out[j] = r.iter().sum();
+            return;
+        }
+        with_types!(self, |columns, values| {
+            for entry in &by_columns.entry[by_columns.start[j]..by_columns.start[j + 1]] {
+                let row = entry.row as usize;
+                let scaled = r[row] * entry.value;
+                let tail = entry.place..self.start[row + 1];
+                let values = values.part(tail.clone());
+                for (k, i) in columns[tail].iter().enumerate() {
+                    out[i.at()] += scaled * values.of(k);
+                }
+                if let Some(ones) = out.get_mut(features) {
+                    *ones += scaled;
+                }
+            }
+        });
+    }
+}
+
+/// An entry of a column.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    row: u32,
+    /// Position in the arrays by rows.
+    place: usize,
+    value: f64,
+}
+
+/// The entries once more by columns.
+#[derive(Debug)]
+pub(super) struct ByColumns {
+    start: Vec<usize>,
+    entry: Vec<Entry>,
+}

@@ -1,0 +1,226 @@
+//! Hessians from a growing sample of the rows.
+//!
+//! A step that cuts the gradient to a tenth does not need a Hessian that is right to eight digits.
+//! The Hessian of b rows, drawn at random, has a relative error of about √(d/b), so that Newton's
+//! method with it cuts the gradient to about this part, for b/n of the price. The sample
+//! therefore begins with 8d rows and grows as the steps ask for it:
+//!
+//! * where the last step cut the gradient to less than 1.5√(d/b), the error of the sample may be
+//!   what limits the steps: the next Hessian is that of four times as many rows;
+//! * where it cut less, the function curves: the next Hessian is as large as this one, at the
+//!   new point; but after four of one size, whose error may be larger than expected, the sample
+//!   grows all the same.
+//!
+//! From half the rows on the Hessian is exact. Values and gradients always are, and so is what
+//! the run converges to; a method that accepts any Hessian approximation, and keeps one as long as
+//! it serves, turns the savings into time. Which rows belong to a sample depends on their
+//! numbers alone, so that runs repeat, and smaller samples are parts of larger ones.
+//!
+//! Source: R. H. Byrd, G. M. Chin, W. Neveitt, J. Nocedal, "On the use of stochastic Hessian
+//! information in optimization methods for machine learning" (2011), for subsampled Hessians;
+//! A. Semenov, M. Jaggi, N. Doikov, "Gradient-normalized smoothness for optimization with
+//! approximate Hessians" (2025), for methods that accept them. The rule of growth is ours.
+
+use super::{LinearModel, Loss, Shared, WeightedGram};
+use crate::error::Error;
+use crate::globalization::damping::Schedule;
+use crate::lazy::Refresh;
+use crate::linear::gram::GramSolve;
+use crate::method::damped_newton::DampedNewton;
+use crate::parallel::norm;
+use crate::solver::Run;
+use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Rows of the first sample for each coefficient.
+const FIRST: f64 = 8.0;
+/// Growth of the sample.
+const GROWTH: f64 = 4.0;
+/// The sample may be what limits a step that leaves less than so many times √(d/b).
+const LIMIT: f64 = 1.5;
+/// Most Hessians of one size.
+const MOST: u32 = 4;
+/// A larger part of the rows is not worth being selected.
+const WHOLE: f64 = 0.5;
+
+/// A linear model whose Hessians are those of a growing sample of its rows; see the
+/// [module](self).
+///
+/// Made by [`LinearModel::sampled`]. Any method that takes argmin's three traits runs on it; one
+/// that expects exact Hessians may take more steps.
+#[derive(Debug)]
+pub struct Sampled<'a, L> {
+    model: &'a LinearModel<L>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Rows of the sample over all rows.
+    part: f64,
+    /// ‖g‖ at the last two points, the later one last.
+    slopes: [f64; 2],
+    /// Hessians of this size so far.
+    used: u32,
+    /// Hessians so far, in evaluations of the whole.
+    cost: f64,
+}
+
+impl<L: Loss> LinearModel<L> {
+    /// This function with Hessians of a growing sample of the rows.
+    pub fn sampled(&self) -> Sampled<'_, L> {
+        let rows = self.shared.design.nrows() as f64;
+        let state = State {
+            part: (FIRST * self.dimension() as f64 / rows).min(1.0),
+            slopes: [f64::INFINITY; 2],
+            used: 0,
+            cost: 0.0,
+        };
+        Sampled {
+            model: self,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Fits the model from the origin, the fastest way we know.
+    ///
+    /// Where forming AᵀDA is the cheapest way to solve a Newton system this is
+    /// [`DampedNewton`] on the [`sampled`](Self::sampled) model, with
+    /// [`Refresh::Contraction`] of 0.35 and [`Schedule::Armijo`]; otherwise, for many more
+    /// coefficients, it is [`DampedNewton`] by the dual or conjugate gradients. It ends where ‖g‖ ≤ 10⁻⁸ ‖g(0)‖; for
+    /// other tolerances, limits or a callback give that solver yourself:
+    ///
+    /// ```
+    /// use raphson::{Dataset, DampedNewton, Refresh, Schedule, models::LogisticRegression};
+    /// let rows: Vec<Vec<f64>> = (0..40).map(|i| vec![1.0, (i as f64 * 0.7).sin()]).collect();
+    /// let labels: Vec<f64> = (0..40).map(|i| f64::from(i * i % 7 < 3)).collect();
+    /// let model = LogisticRegression::new(&Dataset::from_rows(&rows, &labels)?).l2(0.1);
+    /// let fit = model.fit()?.must_converge()?;
+    /// let tight = DampedNewton::new()
+    ///     .refresh(Refresh::Contraction(0.35))
+    ///     .schedule(Schedule::Armijo)
+    ///     .gradient_tol(1e-12)
+    ///     .minimize(&model.sampled(), model.origin())?
+    ///     .must_converge()?;
+    /// assert!((fit.x[1] - tight.x[1]).abs() < 1e-7);
+    /// # Ok::<(), raphson::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What [`check`](Self::check) says. Whether the run converged is in its status.
+    pub fn fit(&self) -> Result<Run<Vec<f64>>, Error> {
+        self.fit_to(1e-8, 0.0)
+    }
+
+    /// As [`fit`](Self::fit), to where ‖g‖ ≤ `relative` ‖g(0)‖ or ‖g‖ ≤ `absolute`.
+    pub fn fit_to(&self, relative: f64, absolute: f64) -> Result<Run<Vec<f64>>, Error> {
+        let solver = DampedNewton::new()
+            .gradient_tol(relative)
+            .gradient_tol_abs(absolute);
+        if self.shared.gram(&[]).way() == GramSolve::Primal {
+            let solver = solver.refresh(Refresh::Contraction(0.35));
+            let solver = solver.schedule(Schedule::Armijo);
+            solver.minimize(&self.sampled(), self.origin())
+        } else {
+            solver.minimize(self, self.origin())
+        }
+    }
+}
+
+impl<L: Loss> Sampled<'_, L> {
+    /// Hessians evaluated so far, in evaluations of the Hessian of all rows.
+    pub fn hessian_cost(&self) -> f64 {
+        self.lock().cost
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The part of the rows for the next Hessian.
+    fn part(&self) -> f64 {
+        let model = self.model;
+        let rows = model.shared.design.nrows() as f64;
+        let mut state = self.lock();
+        let [before, after] = state.slopes;
+        let error = (model.dimension() as f64 / (state.part * rows)).sqrt();
+        // NaN compares false: nothing was learnt.
+        let limits = after < LIMIT * error * before;
+        if state.used >= MOST || (state.used > 0 && limits) {
+            state.part = (GROWTH * state.part).min(1.0);
+            state.used = 0;
+        }
+        if state.part > WHOLE {
+            state.part = 1.0;
+        }
+        state.used += 1;
+        state.cost += state.part;
+        state.part
+    }
+}
+
+/// Whether row i belongs to the sample: a fixed hash of i, uniform in \[0, 1).
+fn belongs(i: usize, part: f64) -> bool {
+    let mut z = (i as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^= z >> 31;
+    (z >> 11) as f64 * (0.5 / (1u64 << 52) as f64) < part
+}
+
+impl<L: Loss> CostFunction for Sampled<'_, L> {
+    type Param = Vec<f64>;
+    type Output = f64;
+
+    fn cost(&self, w: &Vec<f64>) -> Result<f64, HostError> {
+        self.model.cost(w)
+    }
+}
+
+impl<L: Loss> Gradient for Sampled<'_, L> {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+
+    fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, HostError> {
+        let g = self.model.gradient(w)?;
+        let mut state = self.lock();
+        state.slopes = [state.slopes[1], norm(&g)];
+        Ok(g)
+    }
+}
+
+impl<L: Loss> Hessian for Sampled<'_, L> {
+    type Param = Vec<f64>;
+    type Hessian = WeightedGram<L>;
+
+    fn hessian(&self, w: &Vec<f64>) -> Result<WeightedGram<L>, HostError> {
+        let (model, part) = (self.model, self.part());
+        let s = &model.shared;
+        let chosen: Vec<usize> = match part < 1.0 {
+            true => (0..s.label.len())
+                .filter(|&i| belongs(i, part) && s.share[i] > 0.0)
+                .collect(),
+            false => Vec::new(),
+        };
+        if chosen.is_empty() {
+            return Hessian::hessian(model, w);
+        }
+        model.ready(w)?;
+        let total: f64 = chosen.iter().map(|&i| s.share[i]).sum();
+        let sample = LinearModel::of(Shared {
+            design: Arc::new(s.design.select(&chosen)),
+            label: chosen.iter().map(|&i| s.label[i]).collect(),
+            share: chosen.iter().map(|&i| s.share[i] / total).collect(),
+            merged: None,
+            loss: s.loss.clone(),
+            defect: None,
+            partial: true,
+            ..**s
+        });
+        Ok(WeightedGram {
+            whole: Arc::clone(s),
+            scale: Some(model.gradient_scale()),
+            ..Hessian::hessian(&sample, w)?
+        })
+    }
+}

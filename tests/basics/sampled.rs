@@ -1,0 +1,275 @@
+//! Hessians of a growing sample, and equal rows that are merged.
+
+use argmin::core::{CostFunction, Gradient, Hessian};
+use faer::Mat;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use raphson::edge::{SymMat, SymView};
+use raphson::models::{LeastSquares, LinearModel, LogisticRegression, Loss};
+use raphson::{
+    Batch, DampedNewton, Dataset, FiniteSum, GramSolve, LazyCubicNewton, Refresh, Schedule, Status,
+};
+
+/// Rows of few distinct values, so that many are equal.
+fn repeated(n: usize, d: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let kinds: Vec<(Vec<f64>, f64)> = (0..n / 3)
+        .map(|_| {
+            let row = (0..d).map(|_| f64::from(rng.random::<f64>() < 0.2));
+            (row.collect(), f64::from(rng.random::<bool>()))
+        })
+        .collect();
+    (0..n)
+        .map(|_| kinds[rng.random_range(0..kinds.len())].clone())
+        .unzip()
+}
+
+/// Gaussian-like rows with labels of a logistic model.
+fn drawn(n: usize, d: usize, seed: u64) -> Dataset {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut rows = Vec::new();
+    let mut labels = Vec::new();
+    for _ in 0..n {
+        let row: Vec<f64> = (0..d).map(|_| 2.0 * rng.random::<f64>() - 1.0).collect();
+        let margin: f64 = row
+            .iter()
+            .enumerate()
+            .map(|(j, a)| a * (j as f64).cos())
+            .sum();
+        labels.push(f64::from(
+            rng.random::<f64>() < 1.0 / (1.0 + (-2.0 * margin).exp()),
+        ));
+        rows.push(row);
+    }
+    Dataset::from_rows(&rows, &labels).unwrap()
+}
+
+fn dense<L: Loss>(hessian: &raphson::models::linear::WeightedGram<L>) -> Mat<f64> {
+    match hessian.sym() {
+        SymView::Gram(view) => view.to_dense(),
+        _ => panic!("not a Gram matrix"),
+    }
+}
+
+fn near(a: f64, b: f64) {
+    assert!((a - b).abs() <= 1e-12 * (1.0 + b.abs()), "{a} and {b}");
+}
+
+/// Value, gradient and Hessian row by row, by the loss itself.
+fn direct(
+    rows: &[Vec<f64>],
+    labels: &[f64],
+    shares: &[f64],
+    w: &[f64],
+    (mu, intercept): (f64, bool),
+) -> (f64, Vec<f64>, Mat<f64>) {
+    let d = rows[0].len();
+    let (mut f, mut g) = (0.0, vec![0.0; w.len()]);
+    let mut h = Mat::zeros(w.len(), w.len());
+    for ((row, label), c) in rows.iter().zip(labels).zip(shares) {
+        let mut a = row.clone();
+        if intercept {
+            a.push(1.0);
+        }
+        let y = if *label > 0.0 { 1.0 } else { -1.0 };
+        let z: f64 = y * a.iter().zip(w).map(|(a, w)| a * w).sum::<f64>();
+        let miss = 1.0 / (1.0 + z.exp());
+        f += c * (-z).exp().ln_1p();
+        for i in 0..w.len() {
+            g[i] -= c * y * miss * a[i];
+            for j in 0..w.len() {
+                h[(i, j)] += c * miss * (1.0 - miss) * a[i] * a[j];
+            }
+        }
+    }
+    for j in 0..d {
+        f += 0.5 * mu * w[j] * w[j];
+        g[j] += mu * w[j];
+        h[(j, j)] += mu;
+    }
+    (f, g, h)
+}
+
+#[test]
+fn merged_rows_give_what_all_rows_give() {
+    let (rows, labels) = repeated(3000, 9, 1);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
+    let weights: Vec<f64> = (0..3000).map(|_| rng.random::<f64>()).collect();
+    let total: f64 = weights.iter().sum();
+    for (scale, intercept, weighted) in [
+        (1.0, false, false),
+        (1.0, true, true),
+        (0.7, true, false),
+        (0.7, false, true),
+    ] {
+        let rows: Vec<Vec<f64>> = rows
+            .iter()
+            .map(|row| row.iter().map(|v| scale * v).collect())
+            .collect();
+        let data = Dataset::from_rows(&rows, &labels).unwrap();
+        let mut model = LogisticRegression::new(&data).l2(0.1).intercept(intercept);
+        let mut shares = vec![1.0 / 3000.0; 3000];
+        if weighted {
+            model = model.sample_weights(&weights);
+            shares = weights.iter().map(|w| w / total).collect();
+        }
+        let w: Vec<f64> = (0..model.dimension()).map(|j| (j as f64).sin()).collect();
+        let (f, g, h) = direct(&rows, &labels, &shares, &w, (0.1, intercept));
+        near(model.cost(&w).unwrap(), f);
+        for (a, b) in model.gradient(&w).unwrap().iter().zip(&g) {
+            near(*a, *b);
+        }
+        let own = dense(&Hessian::hessian(&model, &w).unwrap());
+        for j in 0..w.len() {
+            for i in 0..w.len() {
+                near(own[(i, j)], h[(i, j)]);
+            }
+        }
+        // Terms are rows of the data, merged or not.
+        assert_eq!(FiniteSum::terms(&model), 3000);
+        let batch = [2999, 5, 5, 1700];
+        let part: Vec<Vec<f64>> = batch.iter().map(|&i: &usize| rows[i].clone()).collect();
+        let part_labels: Vec<f64> = batch.iter().map(|&i| labels[i]).collect();
+        let part_shares: Vec<f64> = batch.iter().map(|&i| 3000.0 * shares[i] / 4.0).collect();
+        let (f, g, _) = direct(&part, &part_labels, &part_shares, &w, (0.1, intercept));
+        let (own, slope) = model.value_gradient(&w, Batch::Terms(&batch)).unwrap();
+        near(own, f);
+        for (a, b) in slope.iter().zip(&g) {
+            near(*a, *b);
+        }
+    }
+}
+
+#[test]
+fn outputs_of_merged_rows_are_those_of_the_data() {
+    let (rows, _) = repeated(2400, 6, 3);
+    let labels: Vec<f64> = rows.iter().map(|row| row[0] + 2.0 * row[1]).collect();
+    let model = LeastSquares::new(&Dataset::from_rows(&rows, &labels).unwrap());
+    let w: Vec<f64> = (0..6).map(|j| 0.5 - j as f64).collect();
+    let mut out = vec![0.0; 2400];
+    raphson::OutputModel::outputs(&model, &w, Batch::All, &mut out).unwrap();
+    for (row, out) in rows.iter().zip(&out) {
+        near(*out, row.iter().zip(&w).map(|(a, w)| a * w).sum());
+    }
+}
+
+#[test]
+fn rows_that_make_a_nan_are_named_as_in_the_data() {
+    let (mut rows, labels) = repeated(3000, 4, 4);
+    rows[1234] = vec![1e200, -1e200, 0.0, 0.0];
+    rows[2345] = rows[1234].clone();
+    let model = LogisticRegression::new(&Dataset::from_rows(&rows, &labels).unwrap()).l2(1.0);
+    let w = vec![1e200, 1e200, 0.0, 0.0];
+    let error = model.value_gradient(&w, Batch::All).unwrap_err();
+    assert!(error.to_string().contains("row 1234"), "{error}");
+}
+
+#[test]
+fn a_fit_ends_at_the_minimizer_for_less() {
+    let data = drawn(20_000, 12, 5);
+    let model = LogisticRegression::new(&data).l2(1e-4);
+    let exact = DampedNewton::new().gradient_tol(1e-12);
+    let exact = exact.minimize(&model, model.origin()).unwrap();
+    let sampled = model.sampled();
+    let run = DampedNewton::new()
+        .refresh(Refresh::Contraction(0.35))
+        .schedule(Schedule::Armijo)
+        .minimize(&sampled, model.origin())
+        .unwrap();
+    let fit = model.fit().unwrap();
+    assert_eq!(run.x, fit.x);
+    assert!(fit.converged() && fit.gradient_norm <= 1e-8 * model.gradient_scale());
+    assert!(fit.f - exact.f <= 1e-14, "{}", fit.f - exact.f);
+    // Seven evaluations by the exact method, and here fewer rows than one has.
+    assert_eq!(exact.report.hessians, 7);
+    assert!(sampled.hessian_cost() < 1.0, "{}", sampled.hessian_cost());
+    assert!(run.report.gradients <= 16, "{}", run.report.gradients);
+    assert_eq!(run.report.factorizations, run.report.hessians);
+}
+
+#[test]
+fn samples_are_unbiased_and_grow() {
+    let data = drawn(8000, 10, 6);
+    let model = LogisticRegression::new(&data).l2(0.01);
+    let sampled = model.sampled();
+    let w: Vec<f64> = (0..10).map(|j| (j as f64).sin()).collect();
+    let exact = dense(&Hessian::hessian(&model, &w).unwrap());
+    let size = exact.norm_l2();
+    let mut cost = 0.0;
+    let mut parts = Vec::new();
+    for k in 0..20 {
+        // The gradient does not change: nothing says that the sample limits the steps.
+        sampled.gradient(&w).unwrap();
+        let h = dense(&sampled.hessian(&w).unwrap());
+        parts.push(sampled.hessian_cost() - cost);
+        cost = sampled.hessian_cost();
+        let rows = 8000.0 * parts[k];
+        let error = (&h - &exact).norm_l2() / size;
+        assert!(
+            error <= 3.0 * (10.0 / rows).sqrt(),
+            "{error} of {rows} rows"
+        );
+    }
+    let expected = [0.01, 0.04, 0.16, 1.0, 1.0];
+    for (part, expected) in parts.chunks(4).zip(expected) {
+        assert!(
+            part.iter().all(|p| (p - expected).abs() < 1e-12),
+            "{parts:?}"
+        );
+    }
+    // From half the rows on the Hessian is that of all.
+    let h = dense(&sampled.hessian(&w).unwrap());
+    assert_eq!(h, exact);
+}
+
+#[test]
+fn without_a_minimizer_a_fit_says_so() {
+    let rows: Vec<Vec<f64>> = (0..4000).map(|i| vec![i as f64 - 1999.5, 1.0]).collect();
+    let labels: Vec<f64> = (0..4000).map(|i| f64::from(i >= 2000)).collect();
+    let model = LogisticRegression::new(&Dataset::from_rows(&rows, &labels).unwrap());
+    let run = model.fit().unwrap();
+    assert!(matches!(run.status, Status::Failed(_)), "{}", run.status);
+    let one = Dataset::from_rows(&rows, &vec![1.0; 4000]).unwrap();
+    assert!(LogisticRegression::new(&one).fit().is_err());
+}
+
+#[test]
+fn a_fit_of_many_coefficients_forms_no_matrix() {
+    let data = drawn(40, 900, 7);
+    let model = LogisticRegression::new(&data).l2(0.1);
+    let run = model.fit().unwrap();
+    assert!(run.converged());
+    let cg = LogisticRegression::new(&data)
+        .l2(0.1)
+        .solve_by(GramSolve::Cg);
+    let other = cg.fit().unwrap();
+    assert!(other.converged() && other.report.hessian_products > 0);
+    assert!((run.f - other.f).abs() <= 1e-12);
+}
+
+#[test]
+fn any_lazy_method_runs_on_a_sampled_model() {
+    let data = drawn(6000, 8, 8);
+    let model = LinearModel::with_loss(&data, Quartic).l2(0.1);
+    let exact = model.fit_to(1e-12, 0.0).unwrap();
+    let lazy = LazyCubicNewton::new().minimize(&model.sampled(), model.origin());
+    let lazy = lazy.unwrap();
+    assert!(exact.converged() && lazy.converged());
+    assert!((lazy.f - exact.f).abs() <= 1e-12);
+}
+
+/// (m − y)⁴/4, without a block of its own.
+#[derive(Debug, Clone)]
+struct Quartic;
+
+impl Loss for Quartic {
+    fn value(&self, m: f64, y: f64, c: f64) -> f64 {
+        0.25 * c * (m - y).powi(4)
+    }
+    fn slope(&self, m: f64, y: f64, c: f64) -> f64 {
+        c * (m - y).powi(3)
+    }
+    fn curvature(&self, m: f64, y: f64, c: f64) -> f64 {
+        3.0 * c * (m - y).powi(2)
+    }
+}
