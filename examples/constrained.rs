@@ -12,9 +12,10 @@
 //! Exit status: 0 all converged, 2 bad input, 3 one stopped without converging.
 
 use clap::{Parser, ValueEnum};
+use raphson::constraints::{Inner, Sketch};
 use raphson::oracle::{Constrained, Smooth};
 use raphson::problems::{ConstrainedLogistic, HockSchittkowski, OptimalControl};
-use raphson::{AugmentedLagrangianNewton, EqualityConstraints, Error, Inner, Sketch, libsvm};
+use raphson::{AugmentedLagrangianNewton, EqualityConstraints, Error, libsvm};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,7 +120,8 @@ where
     let run = solver.minimize(problem, x0)?;
     eprintln!();
     let report = &run.report;
-    let multipliers: Vec<Value> = report.multipliers.iter().map(|l| finite(*l)).collect();
+    let numbers = |v: &[f64]| v.iter().map(|v| finite(*v)).collect::<Vec<Value>>();
+    let (x, multipliers) = (numbers(&run.x), numbers(&report.multipliers));
     Ok(json!({
         "problem": name,
         "n": n,
@@ -132,6 +134,7 @@ where
         "constraint_norm": finite(report.constraint_norm),
         "iterations": report.iterations,
         "inner_iterations": report.inner_iterations,
+        "x": x,
         "multipliers": multipliers,
         "trials": report.trials,
         "values": report.values,
@@ -140,6 +143,7 @@ where
         "jacobians": report.jacobians,
         "hessians": report.hessians,
         "factorizations": report.factorizations,
+        "factor_entries": report.factor_entries,
         "minimizer": report.kkt_inertia.map(|inertia| inertia.positive == n),
         "solve_seconds": run.seconds,
     }))

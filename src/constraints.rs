@@ -4,6 +4,10 @@
 //! `Gradient` for f, [`EqualityConstraints`] for c, and [`LagrangianHessian`] or
 //! [`LagrangianProduct`]. The Lagrangian is L(x, λ) = f(x) + λᵀc(x): multipliers are **added**,
 //! so that ∇f + Gᵀλ = 0 at a solution and λᵢ = −∂f*/∂bᵢ for the constraint cᵢ(x) = bᵢ.
+//!
+//! [`Inner`] and [`Sketch`] say how the solver solves its linear systems.
+
+pub use crate::method::augmented_lagrangian::{Inner, Sketch};
 
 use crate::edge::{RectMat, SymMat, VecLike};
 use argmin::core::Error;

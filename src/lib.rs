@@ -138,7 +138,7 @@ pub use finite_sum::{Batch, FiniteSum};
 pub use lazy::Refresh;
 pub use linear::GramSolve;
 pub use method::accelerated::AcceleratedCubicNewton;
-pub use method::augmented_lagrangian::{AugmentedLagrangianNewton, Inner, Sketch};
+pub use method::augmented_lagrangian::AugmentedLagrangianNewton;
 pub use method::cubic::{CubicNewton, LazyCubicNewton};
 pub use method::damped_newton::{DampedNewton, Indefinite, Schedule};
 pub use method::exact_gauss_newton::ExactGaussNewton;

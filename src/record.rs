@@ -96,6 +96,9 @@ pub struct Report {
     pub jacobians: u64,
     /// Symbolic analyses of a sparse pattern.
     pub analyses: u64,
+    /// Entries of the factor L of the KKT matrix, its diagonal included; zero where a method
+    /// or its inner solver does not factor one.
+    pub factor_entries: u64,
     /// Solves with a factor (or by conjugate gradients).
     pub solves: u64,
     /// Iterations whose Hessian had to be shifted; affine invariance is lost there.

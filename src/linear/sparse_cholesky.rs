@@ -85,6 +85,48 @@ impl SparseCholesky {
         }
     }
 
+    /// Entries of L with its diagonal: the fill; zero before an analysis.
+    pub fn entries(&self) -> u64 {
+        let mut sum = 0;
+        self.for_each_column(|count| sum += count as u64);
+        sum
+    }
+
+    /// Sum of the squared numbers of entries of the columns of L, the flops of a factorization to
+    /// leading order; zero before an analysis.
+    pub fn flops(&self) -> f64 {
+        let mut sum = 0.0;
+        self.for_each_column(|count| sum += (count as f64).powi(2));
+        sum
+    }
+
+    /// Visits the number of entries of each column of L.
+    fn for_each_column(&self, mut visit: impl FnMut(usize)) {
+        match self.symbolic.as_ref().map(SymbolicCholesky::raw) {
+            None => {}
+            Some(SymbolicCholeskyRaw::Simplicial(raw)) => {
+                for range in raw.col_ptr().windows(2) {
+                    visit(range[1] - range[0]);
+                }
+            }
+            Some(SymbolicCholeskyRaw::Supernodal(raw)) => {
+                for s in 0..raw.n_supernodes() {
+                    let (begin, end) = (raw.supernode_begin()[s], raw.supernode_end()[s]);
+                    let below = raw.supernode(s).pattern().len();
+                    (begin..end).for_each(|j| visit(end - j + below));
+                }
+            }
+        }
+    }
+
+    /// Analyzes the pattern of a matrix, if it is new, and factors nothing.
+    ///
+    /// # Errors
+    /// As [`factor`](Factor::factor) for what the values do not decide.
+    pub(crate) fn prepare(&mut self, view: SymView<'_>) -> Result<(), Breakdown> {
+        self.gather(view)
+    }
+
     /// The most entries in a row of L, and in a row of L + Lᵀ; zeros before an analysis.
     pub(crate) fn row_counts(&self) -> (usize, usize) {
         let Some(symbolic) = &self.symbolic else {

@@ -3,9 +3,9 @@
 
 use crate::counting::allocations;
 use argmin::core::{CostFunction, Error, Executor, Gradient, State};
+use raphson::constraints::{Inner, Sketch};
 use raphson::{
-    AugmentedLagrangianNewton, EqualityConstraints, Inner, LagrangianHessian, LagrangianProduct,
-    Sketch,
+    AugmentedLagrangianNewton, EqualityConstraints, LagrangianHessian, LagrangianProduct,
 };
 
 const N: usize = 5;

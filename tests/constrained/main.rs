@@ -1,3 +1,5 @@
 //! Equality constraints.
 
+mod collection;
 mod problems;
+mod robust;

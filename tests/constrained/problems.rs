@@ -5,10 +5,11 @@ mod constrained {
     use argmin::core::{CostFunction, Error, Executor, Gradient, State};
     use faer::Mat;
     use raphson::autodiff::{AutoDiff, Number, ScalarFunction, VectorFunction};
+    use raphson::constraints::{Inner, Sketch};
     use raphson::problems::{ConstrainedLogistic, HockSchittkowski, OptimalControl};
     use raphson::{
-        AugmentedLagrangianNewton, Converged, EqualityConstraints, Failed, Inner, IterationRecord,
-        LagrangianHessian, LagrangianProduct, Outcome, Sketch, Status, Stopped,
+        AugmentedLagrangianNewton, Converged, EqualityConstraints, Failed, IterationRecord,
+        LagrangianHessian, LagrangianProduct, Outcome, Status, Stopped,
     };
     use std::cell::{Cell, RefCell};
 
@@ -306,7 +307,8 @@ mod constrained {
 
     #[test]
     fn inexact_steps_converge_at_the_rate_that_was_asked_for() {
-        // Five rows of seven: each inner solve stops at its target.
+        // A single row lowers the residual by little, so that each solve ends just below its target
+        // δ‖N‖. The rest of ‖N‖ after the step is of second order: at most 50‖N‖² here.
         let inner = Inner::Sketch(Sketch::Rows(1));
         let delta = 0.05;
         let linear = residuals(
@@ -315,13 +317,13 @@ mod constrained {
                 .accuracy(delta, delta)
                 .superlinear(false),
         );
-        let late: Vec<f64> = linear
-            .windows(2)
-            .filter(|w| w[0] < 1e-4)
-            .map(|w| w[1] / w[0])
-            .collect();
+        let late: Vec<&[f64]> = linear.windows(2).filter(|w| w[0] < 1e-4).collect();
         assert!(late.len() >= 4, "{linear:?}");
-        assert!(late.iter().all(|ratio| *ratio <= 1.2 * delta), "{late:?}");
+        for w in late {
+            assert!(w[1] <= (delta + 50.0 * w[0]) * w[0], "{linear:?}");
+            // It is not solved better than was asked for either.
+            assert!(w[1] >= 0.1 * delta * w[0] || w[1] < 1e-13, "{linear:?}");
+        }
         let fast = residuals(solver().inner(inner).accuracy(delta, delta));
         assert!(fast.len() < linear.len(), "{fast:?} {linear:?}");
         let ratio = |w: &[f64]| w[1] / w[0];
@@ -359,10 +361,24 @@ mod constrained {
         assert_eq!((inertia.positive, inertia.negative), (2, 2));
     }
 
+    /// Every kind of inner solver.
+    const INNERS: [Inner; 6] = [
+        Inner::Direct,
+        Inner::Minres,
+        Inner::Sketch(Sketch::Rows(1)),
+        Inner::Sketch(Sketch::Rows(2)),
+        Inner::Sketch(Sketch::Rows(30)),
+        Inner::Sketch(Sketch::Gaussian(1)),
+    ];
+
     #[test]
     fn contradictions_are_infeasible() {
-        for inner in [Inner::Direct, Inner::Minres] {
-            for start in [[3.0, 1.0], [100.0, -20.0], [0.5, 1.0]] {
+        for inner in [Inner::Direct, Inner::Minres, Inner::Sketch(Sketch::Rows(2))] {
+            // A sketch only comes near the least ‖c‖, and spends all its rows on each system.
+            let sketched = matches!(inner, Inner::Sketch(_));
+            let starts = [[3.0, 1.0], [100.0, -20.0], [0.5, 1.0]];
+            let (count, accuracy) = if sketched { (1, 1e-5) } else { (3, 1e-6) };
+            for start in &starts[..count] {
                 let run = to(1e-8, inner)
                     .minimize(&contradiction(), start.to_vec())
                     .unwrap();
@@ -372,7 +388,7 @@ mod constrained {
                     "{inner:?} {start:?}"
                 );
                 assert!(
-                    (run.x[0] - 0.5).abs() < 1e-6,
+                    (run.x[0] - 0.5).abs() < accuracy,
                     "{inner:?} {start:?}: {:?}",
                     run.x
                 );
@@ -380,6 +396,11 @@ mod constrained {
                 assert!(run.report.control.is_finite());
             }
         }
+        // With all rows a sketch sees that they depend, and has no more to offer.
+        let sketch = to(1e-8, Inner::Sketch(Sketch::Rows(30)));
+        let run = sketch.minimize(&contradiction(), vec![3.0, 1.0]).unwrap();
+        let ends = [Failed::Infeasible, Failed::RankDeficient].map(Status::Failed);
+        assert!(ends.contains(&run.status), "{}", run.status);
         // x subject to x² + 1 = 0.
         let never = Made::<1, 1> {
             value: |x| x[0],
@@ -508,12 +529,38 @@ mod constrained {
         assert!(run.converged());
         assert!((run.x[0] + 1.0).abs() < 1e-8 && run.x[1].abs() < 1e-6);
         assert!((run.report.multipliers[0] - 0.5).abs() < 1e-8);
-        // (1, 0) is a KKT point too, the maximizer: its inertia says so.
+    }
+
+    #[test]
+    fn the_inertia_tells_saddles_and_maximizers() {
+        // The maximizer is a KKT point too, and the start.
         let run = solver().minimize(&circle(), vec![1.0, 0.0]).unwrap();
-        if run.f > 0.0 {
-            let inertia = run.report.kkt_inertia.unwrap();
-            assert_eq!((inertia.positive, inertia.negative), (1, 2));
-        }
+        assert!(run.converged() && (run.f - 1.0).abs() < 1e-12);
+        let inertia = run.report.kkt_inertia.unwrap();
+        let found = (inertia.positive, inertia.negative, inertia.zero);
+        assert_eq!(found, (1, 2, 0));
+        // x² − y² + y⁴ on z = 1: by symmetry a run that starts at y = 0 ends at the saddle.
+        let saddle = Made::<3, 1> {
+            value: |x| x[0] * x[0] - x[1] * x[1] + x[1].powi(4) + x[2] * x[2],
+            gradient: |x| vec![2.0 * x[0], -2.0 * x[1] + 4.0 * x[1].powi(3), 2.0 * x[2]],
+            constraints: |x| [x[2] - 1.0],
+            jacobian: |_| [[0.0, 0.0, 1.0]],
+            hessian: |x, _| {
+                let curve = -2.0 + 12.0 * x[1] * x[1];
+                [[2.0, 0.0, 0.0], [0.0, curve, 0.0], [0.0, 0.0, 2.0]]
+            },
+        };
+        let run = solver().minimize(&saddle, vec![3.0, 0.0, -1.0]).unwrap();
+        assert!(run.converged(), "{}", run.status);
+        assert!(run.x[0].abs() < 1e-6 && run.x[1] == 0.0, "{:?}", run.x);
+        let inertia = run.report.kkt_inertia.unwrap();
+        let found = (inertia.positive, inertia.negative, inertia.zero);
+        assert_eq!(found, (2, 2, 0));
+        // Off the axis it ends at a minimizer.
+        let run = solver().minimize(&saddle, vec![3.0, 1e-3, -1.0]).unwrap();
+        assert!(run.converged() && (run.x[1].abs() - 0.5f64.sqrt()).abs() < 1e-6);
+        let inertia = run.report.kkt_inertia.unwrap();
+        assert_eq!((inertia.positive, inertia.negative), (3, 1));
     }
 
     #[test]
@@ -544,7 +591,7 @@ mod constrained {
                 [[curve, 0.0], [0.0, -0.25 * x[1].powf(-1.5)]]
             },
         };
-        for inner in [Inner::Direct, Inner::Minres] {
+        for inner in INNERS {
             let run = to(1e-8, inner)
                 .minimize(&cubics, vec![1.234, 5.678])
                 .unwrap();
@@ -748,7 +795,11 @@ mod constrained {
                 assert_eq!(run.report.iterations, 3, "{points} {inner:?}");
                 assert!(run.report.analyses <= 1);
                 values.push(run.f);
-                if let Some(inertia) = run.report.kkt_inertia {
+                if inner == Inner::Direct {
+                    // The fill grows as the mesh does.
+                    let (entries, cells) = (run.report.factor_entries, points as u64);
+                    assert!(entries <= 8 * cells && entries >= 7 * cells, "{entries}");
+                    let inertia = run.report.kkt_inertia.unwrap();
                     let found = (inertia.positive, inertia.negative, inertia.zero);
                     assert_eq!(found, (2 * points, points, 0));
                 }
@@ -757,6 +808,69 @@ mod constrained {
         assert!(values.chunks(2).all(|f| (f[0] - f[1]).abs() < 1e-9));
         // Second order in the mesh width.
         assert!((values[0] - values[2]).abs() < 1e-3 && (values[2] - values[4]).abs() < 1e-5);
+    }
+
+    /// ½‖x‖² + ½(Σ xᵢ)² on a plane, with a dense Hessian.
+    struct Plane(usize);
+    impl CostFunction for Plane {
+        type Param = Vec<f64>;
+        type Output = f64;
+        fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
+            Ok(0.5 * (squares(x) + x.iter().sum::<f64>().powi(2)))
+        }
+    }
+    impl Gradient for Plane {
+        type Param = Vec<f64>;
+        type Gradient = Vec<f64>;
+        fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
+            let sum: f64 = x.iter().sum();
+            Ok(x.iter().map(|x| x + sum).collect())
+        }
+    }
+    impl EqualityConstraints for Plane {
+        type Param = Vec<f64>;
+        type Values = [f64; 1];
+        type Jacobian = Mat<f64>;
+        fn n_constraints(&self) -> usize {
+            1
+        }
+        fn constraints(&self, x: &Vec<f64>) -> Result<[f64; 1], Error> {
+            let terms = x.iter().enumerate();
+            Ok([terms.map(|(i, x)| (i + 1) as f64 * x).sum::<f64>() - 1.0])
+        }
+        fn constraint_jacobian(&self, _: &Vec<f64>) -> Result<Mat<f64>, Error> {
+            Ok(Mat::from_fn(1, self.0, |_, j| (j + 1) as f64))
+        }
+    }
+    impl LagrangianHessian for Plane {
+        type Hessian = Mat<f64>;
+        fn lagrangian_hessian(&self, _: &Vec<f64>, _: &[f64]) -> Result<Mat<f64>, Error> {
+            Ok(Mat::from_fn(self.0, self.0, |i, j| {
+                1.0 + f64::from(u8::from(i == j))
+            }))
+        }
+    }
+
+    #[test]
+    fn auto_takes_what_counts_fewer_flops() {
+        let auto = |n| {
+            let run = solver().minimize(&Plane(n), vec![1.0; n]).unwrap();
+            assert!(run.converged(), "{n}: {}", run.status);
+            run
+        };
+        let factored = auto(60);
+        assert!(factored.report.kkt_inertia.is_some());
+        assert_eq!(factored.report.factor_entries, 61 * 62 / 2);
+        let iterated = auto(600);
+        assert!(iterated.report.kkt_inertia.is_none());
+        assert_eq!(iterated.report.factor_entries, 0);
+        let same = solver().inner(Inner::Minres);
+        let same = same.minimize(&Plane(600), vec![1.0; 600]).unwrap();
+        assert_eq!(iterated.x, same.x);
+        // A sparse K of order 3000 is factored.
+        let control = OptimalControl::new(1000).unwrap();
+        let run = solver().minimize(&control, control.start()).unwrap();
+        assert!(run.report.kkt_inertia.is_some());
     }
 
     #[cfg(feature = "libsvm")]

@@ -2,8 +2,9 @@
 #![cfg(all(feature = "serde", feature = "problems"))]
 
 use crate::checkpoint::compare;
+use raphson::AugmentedLagrangianNewton;
+use raphson::constraints::{Inner, Sketch};
 use raphson::problems::{HockSchittkowski, OptimalControl};
-use raphson::{AugmentedLagrangianNewton, Inner, Sketch};
 
 #[test]
 fn every_inner_solver_resumes() {

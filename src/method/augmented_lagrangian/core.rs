@@ -24,8 +24,10 @@ use crate::status::{Converged, Failed, Status};
 use crate::step::Fault;
 use crate::termination::Arrival;
 
-/// Halvings of the step length after which a search has failed.
-const HALVINGS: u32 = 50;
+/// Step lengths after which a search has failed.
+const TRIALS: u32 = 50;
+/// Parts of a step length between which the next one lies.
+const SHORTEN: [f64; 2] = [0.25, 0.5];
 /// M is known up to this part of the sum of its terms.
 const NOISE: f64 = 1e-11;
 /// Where M tells nothing, a step is good if ‖N‖ falls to this part.
@@ -33,14 +35,17 @@ const FALL: f64 = 0.9;
 /// After a step length below this the run is rescued, so often at most; so many such steps in a row
 /// after that are a stall.
 const SHORT: f64 = 1e-2;
-const RESCUES: u32 = 6;
-const STALL: u32 = 3;
+const RESCUES: u32 = 12;
+const STALL: u32 = 10;
 /// A rescue multiplies ε₁ and ε₂ by these.
 const RESCUE: [f64; 2] = [3.0, 0.3];
 /// ‖Gᵀc‖ below this part of ‖G‖‖c‖, with the largest G so far, is a stationary point of ‖c‖.
 const STATIONARY: f64 = 1e-8;
 /// The same where the run ends anyway.
 const NEARLY_STATIONARY: f64 = 1e-2;
+/// And to first order a step as long as x0 or the first step lowers ‖c‖ by less than this part of
+/// it; a large G somewhere else makes the tests above easy to pass.
+const GAIN: f64 = 0.1;
 /// ‖x‖ beyond this multiple of ‖x0‖ and of the first step leaves c few digits: the run is unbounded.
 const FAR: f64 = 1e12;
 /// The precision floor is believed only where the test of convergence holds with this tolerance.
@@ -192,6 +197,7 @@ impl AugmentedLagrangianCore {
                     return self.converge(oracle, Converged::PrecisionFloor).map(Some);
                 }
                 Search::Floor | Search::Failed => {
+                    self.newton.was_too_long();
                     if !self.rescue() {
                         return Ok(Some(self.defeat()));
                     }
@@ -228,38 +234,49 @@ impl AugmentedLagrangianCore {
             .find(&mut counted, found, &mut self.penalties, merit, z)
     }
 
-    /// Halves α until M falls by its derivative's share.
+    /// Shortens α until M falls by its derivative's share.
     fn search(&mut self, oracle: &mut dyn Oracle, slope: f64) -> Result<Search, Fault> {
-        let (merit, size) = (self.penalties.merit(&self.at), self.at.size());
         let noise = NOISE.max(self.course.tolerances.noise) * self.penalties.magnitude(&self.at);
-        let n = self.n();
         let mut alpha = 1.0;
-        for _ in 0..=HALVINGS {
-            self.work.trials += 1;
-            self.course.report.trials += 1;
-            let mut counted = Counted {
-                inner: oracle,
-                report: &mut self.course.report,
-            };
-            let Work { trial, z, .. } = &mut self.work;
-            trial.x.copy_from_slice(&self.at.x);
-            trial.multipliers.copy_from_slice(&self.at.multipliers);
-            axpy(alpha, &z[..n], &mut trial.x);
-            axpy(alpha, &z[n..], &mut trial.multipliers);
-            if trial.evaluate(&mut counted)? {
-                let change = self.penalties.merit(trial) - merit;
-                let level = change.abs() <= noise && trial.size() <= FALL * size;
-                if change <= self.options.armijo * alpha * slope || level {
-                    return Ok(Search::Accepted(alpha));
-                }
+        for _ in 0..TRIALS {
+            let change = self.change(oracle, alpha)?;
+            if self.is_enough(change, alpha * slope, noise) {
+                return Ok(Search::Accepted(alpha));
             }
             self.course.report.rejected += 1;
             if -slope <= noise {
                 return Ok(Search::Floor);
             }
-            alpha *= 0.5;
+            alpha = shorter(alpha, slope, change);
         }
         Ok(Search::Failed)
+    }
+
+    /// Evaluates the trial at α; the change of M there, NaN if something is not finite.
+    fn change(&mut self, oracle: &mut dyn Oracle, alpha: f64) -> Result<f64, Abort> {
+        self.work.trials += 1;
+        self.course.report.trials += 1;
+        let n = self.n();
+        let mut counted = Counted {
+            inner: oracle,
+            report: &mut self.course.report,
+        };
+        let Work { trial, z, .. } = &mut self.work;
+        trial.x.copy_from_slice(&self.at.x);
+        trial.multipliers.copy_from_slice(&self.at.multipliers);
+        axpy(alpha, &z[..n], &mut trial.x);
+        axpy(alpha, &z[n..], &mut trial.multipliers);
+        Ok(if trial.evaluate(&mut counted)? {
+            self.penalties.merit(trial) - self.penalties.merit(&self.at)
+        } else {
+            f64::NAN
+        })
+    }
+
+    /// Whether M falls enough, or where it tells nothing, ‖N‖.
+    fn is_enough(&self, change: f64, expected: f64, noise: f64) -> bool {
+        let level = change.abs() <= noise && self.work.trial.size() <= FALL * self.at.size();
+        change <= self.options.armijo * expected || level
     }
 
     /// Moves to the accepted trial.
@@ -287,7 +304,15 @@ impl AugmentedLagrangianCore {
             inner_iterations: self.course.report.inner_iterations,
             ..IterationRecord::default()
         };
-        self.short = if alpha < SHORT { self.short + 1 } else { 0 };
+        if alpha < SHORT {
+            self.short += 1;
+            self.newton.was_too_long();
+        } else {
+            self.short = 0;
+        }
+        if alpha == 1.0 {
+            self.newton.was_right();
+        }
         self.largest_jacobian = self.largest_jacobian.max(self.at.jacobian.norm());
     }
 
@@ -362,7 +387,10 @@ impl AugmentedLagrangianCore {
                 .sum();
             pull += entry * entry;
         }
-        self.at.violation > small && pull.sqrt() <= part * self.largest_jacobian * self.at.violation
+        let (pull, c) = (pull.sqrt(), self.at.violation);
+        c > small
+            && pull <= part * self.largest_jacobian * c
+            && pull * self.course.reach <= GAIN * c * c
     }
 
     /// Why the run cannot go on.
@@ -449,6 +477,19 @@ impl AugmentedLagrangianCore {
         self.keep_best();
         Ok(())
     }
+}
+
+/// The step length that minimizes the parabola through M and its derivative at 0 and the change
+/// at `alpha`, kept between two parts of `alpha`; half of it where M is not finite.
+fn shorter(alpha: f64, slope: f64, change: f64) -> f64 {
+    let [least, most] = SHORTEN;
+    let part = -slope * alpha / (2.0 * (change - slope * alpha));
+    alpha
+        * if part.is_finite() {
+            part.clamp(least, most)
+        } else {
+            most
+        }
 }
 
 impl Default for Penalties {
@@ -545,5 +586,73 @@ impl Method for AugmentedLagrangianCore {
         } else {
             (&self.course.best_x, self.course.best_f)
         }
+    }
+}
+
+#[cfg(all(test, feature = "problems"))]
+mod tests {
+    use super::*;
+    use crate::oracle::{Constrained, HostOracle};
+    use crate::problems::HockSchittkowski;
+    use std::collections::HashMap;
+
+    /// M at (x, λ) + h z by evaluation.
+    fn merit(core: &mut AugmentedLagrangianCore, oracle: &mut dyn Oracle, h: f64) -> f64 {
+        let change = core.change(oracle, h).ok().unwrap();
+        assert!(change.is_finite());
+        change
+    }
+
+    #[test]
+    fn the_merit_falls_fast_enough_along_every_step() {
+        let mut checked = 0;
+        for problem in HockSchittkowski::ALL {
+            for inner in [Inner::Direct, Inner::Minres, Inner::Sketch(Sketch::Rows(2))] {
+                let mut counts = HashMap::new();
+                let x0 = problem.start();
+                let mut host = HostOracle::<_, Constrained>::new(&problem, &mut counts, x0.clone());
+                let mut core = AugmentedLagrangianCore::default();
+                core.options.inner = inner;
+                core.start(&x0, &mut host).ok().unwrap();
+                let (n, m) = (core.n(), core.at.c.len());
+                core.work.trial.resize(n, m);
+                for _ in 0..40 {
+                    let Some(slope) = core.direction(&mut host).ok().unwrap() else {
+                        assert!(core.rescue());
+                        continue;
+                    };
+                    let size = core.at.size();
+                    let least = 0.5 * core.penalties.gradient * size * size;
+                    assert!(slope <= -least, "{}: {slope:e}", problem.name());
+                    let h = 1e-6 / (1.0 + norm(&core.work.z));
+                    let noise = 1e-15 * core.penalties.magnitude(&core.at) / h;
+                    if noise < 1e-5 * slope.abs() {
+                        let ends = [h, -h].map(|h| merit(&mut core, &mut host, h));
+                        let difference = (ends[0] - ends[1]) / (2.0 * h);
+                        let error = (difference - slope).abs();
+                        assert!(error <= 1e-3 * slope.abs(), "{}: {error:e}", problem.name());
+                        checked += 1;
+                    }
+                    match core.search(&mut host, slope).ok().unwrap() {
+                        Search::Accepted(alpha) => core.accept(alpha),
+                        _ => assert!(core.rescue()),
+                    }
+                    if core.judge(&mut host).ok().unwrap().is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(checked > 200, "{checked}");
+    }
+
+    #[test]
+    fn step_lengths_are_interpolated_between_two_parts() {
+        // M = −α + 2α², least at ¼, and steeper and flatter ones.
+        assert_eq!(shorter(1.0, -1.0, 1.0), 0.25);
+        assert_eq!(shorter(1.0, -1.0, 0.5), 1.0 / 3.0);
+        assert_eq!(shorter(0.5, -1.0, 100.0), 0.125);
+        assert_eq!(shorter(0.5, -1.0, -0.04), 0.25);
+        assert_eq!(shorter(0.5, -1.0, f64::NAN), 0.25);
     }
 }

@@ -15,8 +15,6 @@ use crate::parallel::{dot, norm};
 use crate::step::Fault;
 use crate::stochastic::Stream;
 
-/// Largest n + m for which [`Inner::Auto`] factors.
-const FACTORED: usize = 50_000;
 /// The first shift is this part of max |H|, each further one this many times the last.
 const FIRST_SHIFT: f64 = 1e-2;
 const SHIFT_FACTOR: f64 = 4.0;
@@ -37,6 +35,10 @@ const NORMAL: f64 = 1e-12;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Newton {
     random: Stream,
+    /// What [`Inner::Auto`] stands for.
+    auto: Inner,
+    /// The t to start with.
+    floor: f64,
     /// t of the last step.
     shift: f64,
     /// t of the last step that had one.
@@ -55,9 +57,23 @@ struct Solvers {
     minres: Minres,
     projection: Option<Projection>,
     solution: Solution,
+    /// max |H| at the last point.
+    scale: f64,
     tangent: Vec<f64>,
     product: Vec<f64>,
-    rows: Vec<f64>,
+}
+
+impl Solvers {
+    /// The solver of the fewest flops, as far as they can be counted beforehand.
+    fn cheapest(&mut self, oracle: &mut Counted<'_>, system: System<'_>) -> Result<Inner, Fault> {
+        let direct = self.direct.work(oracle, system)?;
+        let minres = self.minres.work(oracle, system)?;
+        Ok(if direct <= minres {
+            Inner::Direct
+        } else {
+            Inner::Minres
+        })
+    }
 }
 
 /// Factors are not copied: a clone makes its own.
@@ -71,6 +87,8 @@ impl Default for Newton {
     fn default() -> Self {
         Newton {
             random: stream(0),
+            auto: Inner::Auto,
+            floor: 0.0,
             shift: 0.0,
             last_shift: 0.0,
             deficient: false,
@@ -103,12 +121,23 @@ enum Attempt {
 impl Newton {
     pub(super) fn reset(&mut self, seed: u64) {
         self.random = stream(seed);
-        (self.shift, self.last_shift) = (0.0, 0.0);
+        self.auto = Inner::Auto;
+        (self.floor, self.shift, self.last_shift) = (0.0, 0.0, 0.0);
         self.deficient = false;
     }
 
     pub(super) fn shift(&self) -> f64 {
         self.shift
+    }
+
+    /// After a step much shorter than z: the next z is sought with a larger t.
+    pub(super) fn was_too_long(&mut self) {
+        self.floor = SHIFT_FACTOR * self.shift.max(FIRST_SHIFT * self.solvers.scale);
+    }
+
+    /// After a full step.
+    pub(super) fn was_right(&mut self) {
+        self.floor = 0.0;
     }
 
     pub(super) fn is_deficient(&self) -> bool {
@@ -123,10 +152,14 @@ impl Newton {
         options: &Options,
     ) -> Result<(), Fault> {
         let products = matches!(oracle.curvature(), Curvature::Products);
-        let large = at.residual.len() > FACTORED;
         self.solvers.chosen = match options.inner {
-            Inner::Auto if products || large => Inner::Minres,
-            Inner::Auto => Inner::Direct,
+            Inner::Auto if products => Inner::Minres,
+            Inner::Auto => {
+                if self.auto == Inner::Auto {
+                    self.auto = self.solvers.cheapest(oracle, System { at, shift: 0.0 })?;
+                }
+                self.auto
+            }
             other => other,
         };
         if products && self.solvers.chosen != Inner::Minres {
@@ -145,7 +178,7 @@ impl Newton {
 
     /// Writes z; the derivative of M along it, or none if there is no descent.
     ///
-    /// Solves with t = 0 first, and with larger t while the inertia of K is wrong, or, where it is not
+    /// Solves with t = 0 or the floor first, and with larger t while the inertia of K is wrong, or, where it is not
     /// known, while the curvature along the tangential part of p is not positive or no penalties
     /// make z a descent.
     pub(super) fn find(
@@ -158,11 +191,11 @@ impl Newton {
     ) -> Result<Option<f64>, Fault> {
         let at = found.at;
         let n = at.x.len();
-        let (slope, rows) = (&at.residual[..n], &mut self.solvers.rows);
-        hessian_times(oracle, slope, &mut merit.gradient[..n], rows)?;
+        hessian_times(oracle, &at.residual[..n], &mut merit.gradient[..n])?;
         let scale = self.scale(oracle, found, &merit.gradient[..n]);
         let before = *penalties;
-        let mut shift = 0.0;
+        self.solvers.scale = scale;
+        let mut shift = self.floor;
         let mut unsolved = 0;
         self.deficient = false;
         for _ in 0..SHIFTS {
@@ -268,9 +301,9 @@ impl Newton {
         tangent.clear();
         tangent.extend_from_slice(p);
         let projected = self.with_solver(|solver| solver.tangent(system, &mut tangent));
-        let Solvers { product, rows, .. } = &mut self.solvers;
+        let Solvers { product, .. } = &mut self.solvers;
         product.resize(p.len(), 0.0);
-        let multiplied = hessian_times(oracle, &tangent, product, rows);
+        let multiplied = hessian_times(oracle, &tangent, product);
         let length = dot(&tangent, &tangent);
         let curvature = dot(&tangent, product) + system.shift * length;
         self.solvers.tangent = tangent;

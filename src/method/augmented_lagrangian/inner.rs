@@ -12,7 +12,7 @@ pub(super) mod sketch;
 mod sparse_kkt;
 
 use super::point::Point;
-use crate::edge::SymView;
+use crate::edge::{Stored, SymView};
 use crate::linear::{Inertia, axpy, sym_mul};
 use crate::oracle::{Counted, Curvature, Oracle};
 use crate::parallel::norm;
@@ -24,8 +24,9 @@ use crate::step::Fault;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Inner {
-    /// [`Direct`](Inner::Direct) if the Hessian is a matrix and n + m ≤ 50,000, else
-    /// [`Minres`](Inner::Minres).
+    /// [`Direct`](Inner::Direct) or [`Minres`](Inner::Minres), whichever counts fewer flops for the
+    /// first system, with 3 and 40 iterations foreseen; `Minres` if the Hessian is known by its
+    /// products alone.
     #[default]
     Auto,
     /// LDLᵀ of K, sparse after a minimum-degree ordering if Hessian and Jacobian are sparse and
@@ -81,8 +82,6 @@ pub(super) struct Solution {
     pub(super) residual: Vec<f64>,
     /// ‖r‖.
     pub(super) size: f64,
-    /// Work memory of products with a Gram matrix.
-    rows: Vec<f64>,
 }
 
 impl Solution {
@@ -100,7 +99,7 @@ impl Solution {
         oracle: &mut Counted<'_>,
         system: System<'_>,
     ) -> Result<(), Fault> {
-        system.apply(oracle, &self.z, &mut self.residual, &mut self.rows)?;
+        system.apply(oracle, &self.z, &mut self.residual)?;
         axpy(1.0, &system.at.residual, &mut self.residual);
         self.size = norm(&self.residual);
         Ok(())
@@ -138,18 +137,30 @@ impl System<'_> {
         self.at.residual.len()
     }
 
+    /// Flops of a product with K, where H is a matrix.
+    fn product_flops(&self, oracle: &Counted<'_>) -> f64 {
+        let hessian = match oracle.curvature() {
+            Curvature::Products => 0,
+            Curvature::Matrix(SymView::Gram(gram)) => 4 * gram.design.entries(),
+            Curvature::Matrix(SymView::RankOne { vector, .. }) => 4 * vector.len(),
+            Curvature::Matrix(SymView::Sparse(matrix, Stored::Both)) => 2 * matrix.compute_nnz(),
+            Curvature::Matrix(SymView::Sparse(matrix, _)) => 4 * matrix.compute_nnz(),
+            Curvature::Matrix(_) => 2 * self.n() * self.n(),
+        };
+        (hessian + 4 * self.at.jacobian.entries()) as f64
+    }
+
     /// `out` = K z.
     pub(super) fn apply(
         &self,
         oracle: &mut Counted<'_>,
         z: &[f64],
         out: &mut [f64],
-        rows: &mut Vec<f64>,
     ) -> Result<(), Fault> {
         let (p, q) = z.split_at(self.n());
         let (top, bottom) = out.split_at_mut(self.n());
         // Gᵀq goes through the storage of the product with H.
-        hessian_times(oracle, p, top, rows)?;
+        hessian_times(oracle, p, top)?;
         axpy(self.shift, p, top);
         if !q.is_empty() {
             for (j, top) in top.iter_mut().enumerate() {
@@ -171,14 +182,10 @@ pub(super) fn hessian_times(
     oracle: &mut Counted<'_>,
     v: &[f64],
     out: &mut [f64],
-    rows: &mut Vec<f64>,
 ) -> Result<(), Fault> {
     match oracle.curvature() {
         Curvature::Products => return Ok(oracle.product(v, out)?),
-        Curvature::Matrix(SymView::Gram(gram)) => {
-            rows.clear();
-            gram.mul(0.0, v, out);
-        }
+        Curvature::Matrix(SymView::Gram(gram)) => gram.mul(0.0, v, out),
         Curvature::Matrix(view) => sym_mul(view, v, out).map_err(|_| Failed::Breakdown)?,
     }
     Ok(())

@@ -92,6 +92,11 @@ impl Jacobian {
         self.sparse
     }
 
+    /// Stored entries.
+    pub(super) fn entries(&self) -> usize {
+        self.values.len()
+    }
+
     fn view(&self) -> RectView<'_> {
         if self.sparse {
             let symbolic = SymbolicSparseColMatRef::new_unsorted_checked(

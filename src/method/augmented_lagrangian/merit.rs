@@ -146,7 +146,7 @@ mod tests {
         let mut gradient = MeritGradient::default();
         gradient.load(&base);
         let product = &mut gradient.gradient[..n];
-        hessian_times(&mut oracle, &base.residual[..n], product, &mut Vec::new()).unwrap();
+        hessian_times(&mut oracle, &base.residual[..n], product).unwrap();
         for (constraints, weight) in [(1.0, 0.1), (50.0, 1e-3), (1e-2, 30.0), (1e4, 1e-6)] {
             let penalties = Penalties {
                 constraints,

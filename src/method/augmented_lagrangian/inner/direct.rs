@@ -18,7 +18,9 @@ const SPREAD: usize = 100;
 /// Part of max |K| that regularizes dependent constraints.
 const DUAL: f64 = 1e-8;
 /// Relative residual that refinement aims at.
-const ACCURACY: f64 = 1e-13;
+const ACCURACY: f64 = 1e-10;
+/// Solves that refinement makes, as far as [`work`](Direct::work) foresees.
+const SOLVES: f64 = 3.0;
 /// Relative residual of a system that has a solution.
 const SOLVED: f64 = 1e-6;
 
@@ -57,6 +59,29 @@ impl Direct {
     }
 }
 
+impl Direct {
+    /// Flops of one solve, to leading order; of a sparse K after the analysis, which is kept.
+    pub(in super::super) fn work(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        system: System<'_>,
+    ) -> Result<f64, Fault> {
+        let Curvature::Matrix(view) = oracle.inner.curvature() else {
+            return Ok(f64::INFINITY);
+        };
+        if !is_spread(view, system) {
+            let flops = self.sparse.flops(view, system).map_err(fault)?;
+            return Ok(flops + SOLVES * 4.0 * self.sparse.entries() as f64);
+        }
+        let order = system.order() as f64;
+        let forming = match view {
+            SymView::Gram(gram) => gram.design.gram_work(),
+            _ => 0.0,
+        };
+        Ok(forming + order * order * (order / 3.0 + SOLVES * 2.0))
+    }
+}
+
 impl InnerSolver for Direct {
     fn load(
         &mut self,
@@ -67,21 +92,22 @@ impl InnerSolver for Direct {
             return Err(Failed::Breakdown.into());
         };
         let report = &mut *oracle.report;
-        let sparse = matches!(view, SymView::Sparse(..)) && system.at.jacobian.is_sparse();
-        self.is_sparse = sparse && system.order() > SPREAD;
+        self.is_sparse = !is_spread(view, system);
         let loaded = if self.is_sparse {
             let inertia = self.sparse.load(view, system, &mut report.factorizations);
             report.analyses = self.sparse.analyses();
+            report.factor_entries = self.sparse.entries();
             inertia
         } else {
+            let order = system.order() as u64;
+            report.factor_entries = order * (order + 1) / 2;
             self.load_dense(view, system, &mut report.factorizations)
         };
         match loaded {
             Ok(inertia) => Ok(Some(inertia)),
             // A pivot that vanished is no answer: the next shift may give one.
             Err(Breakdown::Singular { .. }) => Ok(Some(Inertia::default())),
-            Err(Breakdown::NonFinite { .. }) => Err(Failed::NonFinite.into()),
-            Err(_) => Err(Failed::Breakdown.into()),
+            Err(breakdown) => Err(fault(breakdown)),
         }
     }
 
@@ -106,6 +132,19 @@ impl InnerSolver for Direct {
         refinement.run(oracle, system, solution, aim, &mut solve)?;
         // Of a system without a solution the residual stays, and q means nothing.
         Ok(solution.size <= target.min(SOLVED * system.at.size()))
+    }
+}
+
+/// Whether K is factored as a dense matrix.
+fn is_spread(view: SymView<'_>, system: System<'_>) -> bool {
+    let sparse = matches!(view, SymView::Sparse(..)) && system.at.jacobian.is_sparse();
+    !sparse || system.order() <= SPREAD
+}
+
+fn fault(breakdown: Breakdown) -> Fault {
+    match breakdown {
+        Breakdown::NonFinite { .. } => Failed::NonFinite.into(),
+        _ => Failed::Breakdown.into(),
     }
 }
 

@@ -18,6 +18,10 @@ use crate::step::Fault;
 /// Most iterations of one call: this many times n + m, and this many more.
 const ROUNDS: usize = 20;
 const LEAST: usize = 200;
+/// Iterations of a solve that [`work`](Minres::work) foresees, and flops of one for each entry of a
+/// vector besides the products.
+const FORESEEN: f64 = 40.0;
+const VECTORS: f64 = 20.0;
 /// Starts of one call; one that leaves more than this part of the residual is the last.
 const RESTARTS: usize = 8;
 const FALL: f64 = 0.5;
@@ -39,7 +43,6 @@ pub(in super::super) struct Minres {
     v: Vec<f64>,
     w: [Vec<f64>; 3],
     before: Vec<f64>,
-    rows: Vec<f64>,
 }
 
 /// The scalars of the recurrences.
@@ -108,7 +111,7 @@ impl Minres {
         for (v, y) in self.v.iter_mut().zip(&self.image) {
             *v = y / state.beta;
         }
-        system.apply(oracle, &self.v, &mut self.image, &mut self.rows)?;
+        system.apply(oracle, &self.v, &mut self.image)?;
         if state.steps > 1 {
             axpy(-state.beta / state.old_beta, &self.older, &mut self.image);
         }
@@ -153,6 +156,20 @@ impl Minres {
         solution.size = norm(&solution.residual);
         self.lanczos = Some(state);
         Ok(solution.size.is_finite())
+    }
+}
+
+impl Minres {
+    /// Flops of one solve of [`FORESEEN`] iterations, to leading order.
+    pub(in super::super) fn work(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        system: System<'_>,
+    ) -> Result<f64, Fault> {
+        let [factorization, preconditioner] = self.preconditioner.work(oracle, system)?;
+        let vectors = VECTORS * system.order() as f64;
+        let product = system.product_flops(oracle);
+        Ok(factorization + FORESEEN * (product + preconditioner + vectors))
     }
 }
 

@@ -30,7 +30,6 @@ pub(super) struct Refinement {
     basis: Vec<f64>,
     images: Vec<f64>,
     work: Vec<f64>,
-    rows: Vec<f64>,
     before: Vec<f64>,
     triangle: [[f64; CYCLE]; CYCLE],
     rotations: [(f64, f64); CYCLE],
@@ -102,7 +101,7 @@ impl Refinement {
         }
         oracle.report.solves += 1;
         oracle.report.inner_iterations += 1;
-        system.apply(oracle, image, &mut self.work, &mut self.rows)?;
+        system.apply(oracle, image, &mut self.work)?;
         let whole = norm(&self.work);
         let mut column = [0.0; CYCLE];
         for _ in 0..2 {

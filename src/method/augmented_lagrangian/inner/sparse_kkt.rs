@@ -1,8 +1,8 @@
 //! The sparse KKT matrix, made quasi-definite and factored as LDLᵀ.
 //!
 //! LDLᵀ without pivoting exists for every order of elimination if the diagonal blocks are
-//! definite. K is brought to rows of largest entry 1 by a diagonal D from both sides, and ±10⁻⁸
-//! is added to its diagonal: K̂ = DKD + 10⁻⁸ diag(I, −I), whose inertia is (n, m, 0) if B is
+//! definite. K is brought to rows of largest entry 1 by a diagonal D from both sides, and ±10⁻¹⁰
+//! is added to its diagonal: K̂ = DKD + 10⁻¹⁰ diag(I, −I), whose inertia is (n, m, 0) if B is
 //! positive definite on the kernel of G by more than that. Refinement is the caller's.
 
 use super::System;
@@ -11,9 +11,9 @@ use crate::linear::{Breakdown, Factor, Inertia, SparseCholesky, for_each_lower};
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 
 /// Added to the diagonal of the scaled matrix.
-const REGULARIZATION: f64 = 1e-8;
+const REGULARIZATION: f64 = 1e-10;
 /// Sweeps of the scaling; each brings the rows to the square root of their distance from 1.
-const SWEEPS: usize = 4;
+const SWEEPS: usize = 2;
 
 /// Lower triangle of K, scaled, with its factor.
 #[derive(Debug)]
@@ -50,6 +50,23 @@ impl SparseKkt {
         self.factor.analyses()
     }
 
+    /// Entries of L.
+    pub(super) fn entries(&self) -> u64 {
+        self.factor.entries()
+    }
+
+    /// Flops of a factorization, after the analysis alone.
+    pub(super) fn flops(
+        &mut self,
+        view: SymView<'_>,
+        system: System<'_>,
+    ) -> Result<f64, Breakdown> {
+        self.assemble(view, system);
+        let lower = lower(system.order(), &self.col_ptr, &self.row_idx, &self.values);
+        self.factor.prepare(lower)?;
+        Ok(self.factor.flops())
+    }
+
     pub(super) fn load(
         &mut self,
         view: SymView<'_>,
@@ -64,16 +81,8 @@ impl SparseKkt {
         self.shifts.extend(self.scale[..n].iter().map(primal));
         self.shifts.resize(order, -REGULARIZATION);
         *count += 1;
-        let symbolic = SymbolicSparseColMatRef::new_unsorted_checked(
-            order,
-            order,
-            &self.col_ptr,
-            None,
-            &self.row_idx,
-        );
-        let lower = SparseColMatRef::new(symbolic, &self.values);
-        self.factor
-            .factor_with_diagonal(SymView::Sparse(lower, Stored::Lower), &self.shifts)?;
+        let lower = lower(order, &self.col_ptr, &self.row_idx, &self.values);
+        self.factor.factor_with_diagonal(lower, &self.shifts)?;
         Ok(self.factor.inertia())
     }
 
@@ -149,4 +158,16 @@ impl SparseKkt {
             }
         }
     }
+}
+
+/// The lower triangle of a symmetric matrix in compressed columns.
+fn lower<'a>(
+    order: usize,
+    col_ptr: &'a [usize],
+    row_idx: &'a [usize],
+    values: &'a [f64],
+) -> SymView<'a> {
+    let symbolic =
+        SymbolicSparseColMatRef::new_unsorted_checked(order, order, col_ptr, None, row_idx);
+    SymView::Sparse(SparseColMatRef::new(symbolic, values), Stored::Lower)
 }
