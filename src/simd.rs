@@ -192,6 +192,154 @@ pub(crate) fn axpy(alpha: f64, x: &[f64], y: &mut [f64]) {
     run(Axpy { alpha, x, y });
 }
 
+struct Narrow<'a> {
+    x: &'a [f64],
+    scale: f64,
+    out: &'a mut [f32],
+}
+
+impl Loop for Narrow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (out, x) in self.out.iter_mut().zip(self.x) {
+            let x = x * self.scale;
+            *out = if x < NEGLIGIBLE { 0.0 } else { x as f32 };
+        }
+    }
+}
+
+/// Below this a single-precision number is written as 0, so that no subnormal occurs in products.
+const NEGLIGIBLE: f64 = 1e-30;
+
+/// `out` = `scale` x for x ≥ 0 in single precision.
+pub(crate) fn narrow(x: &[f64], scale: f64, out: &mut [f32]) {
+    run(Narrow { x, scale, out });
+}
+
+struct Close<'a> {
+    row: &'a [f32],
+    v: &'a [f32],
+    mass: f64,
+    columns: &'a mut [f32],
+}
+
+impl Loop for Close<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        let mut acc = [0.0_f32; 32];
+        let (row, rest) = self.row.as_chunks::<32>();
+        let (v, v_rest) = self.v.as_chunks::<32>();
+        for (row, v) in row.iter().zip(v) {
+            for k in 0..32 {
+                acc[k] = mul_add_single::<FMA>(row[k], v[k], acc[k]);
+            }
+        }
+        for (k, (row, v)) in rest.iter().zip(v_rest).enumerate() {
+            acc[k] = mul_add_single::<FMA>(*row, *v, acc[k]);
+        }
+        let mut half = 16;
+        while half > 0 {
+            for k in 0..half {
+                acc[k] += acc[k + half];
+            }
+            half /= 2;
+        }
+        let sum = f64::from(acc[0]);
+        let alpha = (self.mass / sum) as f32;
+        for (column, row) in self.columns.iter_mut().zip(self.row) {
+            *column = mul_add_single::<FMA>(alpha, *row, *column);
+        }
+        sum
+    }
+}
+
+#[inline(always)]
+fn mul_add_single<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// s = Σ_j `row`ⱼ vⱼ, which is returned; `columns` ← `columns` + (`mass`/s) `row`.
+pub(crate) fn close(row: &[f32], v: &[f32], mass: f64, columns: &mut [f32]) -> f64 {
+    run(Close {
+        row,
+        v,
+        mass,
+        columns,
+    })
+}
+
+struct Least<'a> {
+    cost: &'a [f64],
+    offset: f64,
+    scale: f64,
+    f: f64,
+    out: &'a mut [f64],
+}
+
+impl Loop for Least<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (out, c) in self.out.iter_mut().zip(self.cost) {
+            *out = smaller(*out, (c - self.offset) * self.scale - self.f);
+        }
+    }
+}
+
+/// `out`ⱼ ← min(`out`ⱼ, (cⱼ − `offset`)·`scale` − f).
+pub(crate) fn least_into(cost: &[f64], offset: f64, scale: f64, f: f64, out: &mut [f64]) {
+    run(Least {
+        cost,
+        offset,
+        scale,
+        f,
+        out,
+    });
+}
+
+struct LeastOf<'a> {
+    cost: &'a [f64],
+    offset: f64,
+    scale: f64,
+    g: &'a [f64],
+}
+
+impl Loop for LeastOf<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        let mut acc = [f64::INFINITY; 8];
+        let (cost, rest) = self.cost.as_chunks::<8>();
+        let (g, g_rest) = self.g.as_chunks::<8>();
+        for (cost, g) in cost.iter().zip(g) {
+            for k in 0..8 {
+                acc[k] = smaller(acc[k], (cost[k] - self.offset) * self.scale - g[k]);
+            }
+        }
+        for (cost, g) in rest.iter().zip(g_rest) {
+            acc[0] = smaller(acc[0], (cost - self.offset) * self.scale - g);
+        }
+        acc.iter().fold(f64::INFINITY, |a, &b| smaller(a, b))
+    }
+}
+
+/// min_j (cⱼ − `offset`)·`scale` − gⱼ.
+pub(crate) fn least_of(cost: &[f64], offset: f64, scale: f64, g: &[f64]) -> f64 {
+    run(LeastOf {
+        cost,
+        offset,
+        scale,
+        g,
+    })
+}
+
+#[inline(always)]
+fn smaller(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
 struct CostSum<'a> {
     p: &'a [f64],
     cost: &'a [f64],
@@ -301,6 +449,41 @@ mod tests {
             [0.0, 0.0, 0.0, f64::INFINITY, f64::INFINITY, 1.0]
         );
         assert!(exp_of(&[f64::NAN])[0].is_nan());
+    }
+
+    #[test]
+    fn single_precision_rows_and_least_entries() {
+        for n in 0..80 {
+            let row: Vec<f64> = (0..n).map(|k| (k as f64).cos().abs() + 0.1).collect();
+            let v: Vec<f32> = (0..n).map(|k| 1.0 + k as f32 / 64.0).collect();
+            let mut single = vec![0.0_f32; n];
+            narrow(&row, 0.5, &mut single);
+            let exact: f64 = row
+                .iter()
+                .zip(&v)
+                .map(|(p, v)| 0.5 * p * f64::from(*v))
+                .sum();
+            let mut columns = vec![1.0_f32; n];
+            let sum = close(&single, &v, 3.0, &mut columns);
+            assert!((sum - exact).abs() <= 1e-6 * exact, "{n}");
+            for (column, p) in columns.iter().zip(&row) {
+                let exact = 1.0 + 3.0 / sum * 0.5 * p;
+                assert!((f64::from(*column) - exact).abs() <= 1e-6 * exact);
+            }
+            let zeros = vec![0.0; n];
+            for at in 0..n {
+                let mut cost = vec![5.0; n];
+                cost[at] = 2.0;
+                assert_eq!(least_of(&cost, 1.0, 3.0, &zeros), 3.0);
+                let mut out = vec![4.0; n];
+                least_into(&cost, 1.0, 3.0, 0.5, &mut out);
+                let found = out.iter().position(|&v| v == 2.5);
+                assert!(found == Some(at) && out.iter().filter(|v| **v == 4.0).count() == n - 1);
+            }
+        }
+        let mut tiny = [1.0_f32; 2];
+        narrow(&[1e-31, 1e-29], 1.0, &mut tiny);
+        assert_eq!(tiny, [0.0, 1e-29]);
     }
 
     #[test]

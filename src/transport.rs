@@ -17,12 +17,13 @@
 
 mod auto;
 pub(crate) mod bands;
-mod certificate;
+pub(crate) mod certificate;
 mod cost;
 mod divergence;
 pub(crate) mod kept;
 pub(crate) mod ladder;
 pub(crate) mod newton;
+pub(crate) mod opening;
 mod plan;
 pub(crate) mod potentials;
 pub(crate) mod problem;

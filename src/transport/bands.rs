@@ -7,7 +7,7 @@ use super::cost::padded;
 use super::kept::Kept;
 use super::problem::Reduced;
 use crate::parallel::chunks_mut;
-use crate::simd::{axpy, cost_sum, exp_sum, exponents};
+use crate::simd::{axpy, cost_sum, exp_sum, exponents, least_into, least_of, narrow};
 
 /// Rows of a band, and how many bands there are at most.
 const BAND_ROWS: usize = 64;
@@ -39,6 +39,10 @@ pub(crate) struct Band {
     pub(crate) rows: Vec<f64>,
     pub(crate) sum: f64,
     pub(crate) kept: Kept,
+    /// The rows P_ij/r_i of the last pass that stored them, in single precision.
+    pub(crate) kernel: Vec<f32>,
+    /// `columns` in single precision.
+    pub(crate) single: Vec<f32>,
 }
 
 /// Workspace of all bands.
@@ -68,6 +72,8 @@ impl Bands {
                 rows: vec![0.0; size.min(n - k * size)],
                 sum: 0.0,
                 kept: Kept::default(),
+                kernel: Vec::new(),
+                single: Vec::new(),
             })
             .collect();
     }
@@ -106,18 +112,24 @@ impl Bands {
     }
 
     /// f(u) closes every row, Σ_j P_ij = a_i; writes f and c_j = Σ_i P_ij. One exp per entry.
+    ///
+    /// `stores` the kernel too.
     pub(crate) fn close_rows(
         &mut self,
         problem: &Reduced,
         eps: f64,
         u: &[f64],
-        f: &mut [f64],
-        c: &mut [f64],
+        (f, c): (&mut [f64], &mut [f64]),
+        stores: bool,
     ) {
         let per = problem.per(eps);
         let (slack, _) = problem.slack(eps);
+        let stride = problem.stride();
         self.each(problem.n() * problem.m() * EXP_WORK, |band| {
             band.columns.fill(0.0);
+            if stores {
+                band.kernel.resize(band.rows.len() * stride, 0.0);
+            }
             for k in 0..band.rows.len() {
                 let i = band.first + k;
                 let cost = problem.cost.row(i, &mut band.cost);
@@ -126,6 +138,10 @@ impl Bands {
                 let f = (problem.log_a[i] - largest - sum.ln()) / (1.0 + slack);
                 let r = row_sum(problem.a[i], f, slack);
                 axpy(r / sum, &band.row, &mut band.columns);
+                if stores {
+                    let kernel = &mut band.kernel[k * stride..(k + 1) * stride];
+                    narrow(&band.row, 1.0 / sum, kernel);
+                }
                 band.rows[k] = f;
             }
         });
@@ -223,9 +239,7 @@ impl Bands {
             let rows = f.iter().enumerate().skip(band.first);
             for (i, f) in rows.take(band.rows.len()) {
                 let cost = problem.cost.row(i, &mut band.cost);
-                for (least, c) in band.columns.iter_mut().zip(cost) {
-                    *least = least.min((c - problem.offset) * scale - f);
-                }
+                least_into(cost, problem.offset, scale, *f, &mut band.columns);
             }
         });
         out.fill(f64::INFINITY);
@@ -242,10 +256,7 @@ impl Bands {
         self.each(problem.n() * m * 3, |band| {
             for k in 0..band.rows.len() {
                 let cost = problem.cost.row(band.first + k, &mut band.cost);
-                let reduced = cost[..m].iter().zip(g);
-                band.rows[k] = reduced.fold(f64::INFINITY, |least, (c, g)| {
-                    least.min((c - problem.offset) * scale - g)
-                });
+                band.rows[k] = least_of(&cost[..m], problem.offset, scale, &g[..m]);
             }
         });
         self.rows(out);

@@ -18,7 +18,7 @@
 use super::bands::Bands;
 use super::plan::Plan;
 use super::potentials::scaled;
-use super::problem::Reduced;
+use super::problem::{Reduced, Transport};
 use crate::error::Error;
 use crate::parallel::dot;
 use faer::Mat;
@@ -42,6 +42,12 @@ impl Certificate {
     /// `upper` − `lower`, by which the rounded plan may miss the optimal cost at most.
     pub fn gap(&self) -> f64 {
         self.upper - self.lower
+    }
+
+    /// With the lower bound, if it is better.
+    pub(crate) fn raised(mut self, lower: f64) -> Self {
+        self.lower = self.lower.max(lower);
+        self
     }
 
     /// The rounded plan in full, n x m: nonnegative, with row sums a and column sums b.
@@ -81,7 +87,8 @@ impl Plan {
         let (f, u) = scaled(&self.transport, self.eps, self.potentials());
         let mut bands = Bands::default();
         bands.resize(problem);
-        let lower = lower(problem, &mut bands, &f, self.eps);
+        let of_costs: Vec<f64> = f.iter().map(|f| f * self.eps).collect();
+        let lower = lower(problem, &mut bands, &of_costs);
         let (m, stride) = (problem.m(), problem.stride());
         let (mut r, mut c) = (self.measured.r.clone(), vec![0.0; stride]);
         let left: Vec<f64> = factors(&problem.a, &r);
@@ -153,13 +160,21 @@ fn factors(mass: &[f64], sum: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// aᵀf' + bᵀg' for the pair made from f.
-fn lower(problem: &Reduced, bands: &mut Bands, f: &[f64], eps: f64) -> f64 {
-    let f: Vec<f64> = f.iter().map(|f| f * eps).collect();
+/// aᵀf' + bᵀg' for the pair made from f, in the units of the costs.
+fn lower(problem: &Reduced, bands: &mut Bands, f: &[f64]) -> f64 {
     let mut g = vec![0.0; problem.stride()];
-    bands.least_columns(problem, &f, &mut g);
+    bands.least_columns(problem, f, &mut g);
     let mut raised = vec![0.0; problem.n()];
     bands.least_rows(problem, &g, &mut raised);
     let value = dot(&problem.a, &raised) + dot(&problem.b, &g[..problem.m()]);
     problem.mass * (value + problem.least())
+}
+
+/// A lower bound on min ⟨C, P⟩ from any potentials x = (f, g). Two passes without exp.
+pub(crate) fn lower_bound(transport: &Transport, x: &[f64]) -> f64 {
+    let problem = transport.reduced();
+    let mut bands = Bands::default();
+    bands.resize(problem);
+    let (f, _) = scaled(transport, 1.0, x);
+    lower(problem, &mut bands, &f)
 }

@@ -15,7 +15,7 @@
 use super::bands::{Band, Bands};
 use super::problem::Reduced;
 use super::semidual::Point;
-use crate::simd::{exp_sum, exponents};
+use crate::simd::{Loop, exp_sum, exponents, mul_add, run};
 use faer::MatMut;
 
 /// The kept entries of a band, by rows.
@@ -23,17 +23,19 @@ use faer::MatMut;
 pub(crate) struct Kept {
     start: Vec<usize>,
     col: Vec<u32>,
-    value: Vec<f64>,
+    value: Vec<f32>,
+    /// What the rows of the band add to `shortfall`.
+    lost: Vec<f64>,
 }
 
 impl Kept {
     /// The entries (column, value) of row k of the band.
-    fn row(&self, k: usize) -> (&[u32], &[f64]) {
+    fn row(&self, k: usize) -> (&[u32], &[f32]) {
         let range = self.start[k]..self.start[k + 1];
         (&self.col[range.clone()], &self.value[range])
     }
 
-    fn clear(&mut self, rows: usize, capacity: usize) {
+    fn clear(&mut self, rows: usize, stride: usize, capacity: usize) {
         self.start.clear();
         self.col.clear();
         self.value.clear();
@@ -41,6 +43,18 @@ impl Kept {
         self.col.reserve(capacity);
         self.value.reserve(capacity);
         self.start.push(0);
+        self.lost.clear();
+        self.lost.resize(stride, 0.0);
+    }
+
+    /// Room for `more` entries; storage grows by an eighth, where a vector would double.
+    fn reserve(&mut self, more: usize) {
+        let len = self.col.len();
+        if len + more > self.col.capacity().min(self.value.capacity()) {
+            let extra = more.max(len / 8);
+            self.col.reserve_exact(extra);
+            self.value.reserve_exact(extra);
+        }
     }
 }
 
@@ -50,13 +64,13 @@ const RESERVE: usize = 1 << 22;
 impl Bands {
     /// Keeps the large entries of P at a point; returns their number.
     ///
-    /// `limit` is workspace of the padded length.
+    /// `limit` is workspace of the padded length. `r` are the divisors r (1 + λ_a) of the rows.
     pub(crate) fn keep(
         &mut self,
         problem: &Reduced,
         eps: f64,
         at: &Point,
-        theta: f64,
+        (theta, r): (f64, &[f64]),
         limit: &mut [f64],
     ) -> usize {
         let (n, m) = (problem.n(), problem.m());
@@ -76,15 +90,24 @@ impl Bands {
                 kept,
                 ..
             } = band;
-            kept.clear(rows.len(), reserve * rows.len());
+            kept.clear(rows.len(), row.len(), reserve * rows.len());
             for i in *first..*first + rows.len() {
                 let cost = problem.cost.row(i, cost);
                 exponents(row, &at.u, cost, problem.offset, per);
                 let own = (theta * at.r[i] / m as f64).ln();
-                kept.push(row, at.f[i], own, limit);
+                kept.push(row, (at.f[i], own, r[i]), limit);
             }
         });
         self.bands.iter().map(|band| band.kept.col.len()).sum()
+    }
+
+    /// Adds to the diagonal `h` what the rounding of S takes from W1.
+    pub(crate) fn mend(&self, h: &mut [f64]) {
+        for band in &self.bands {
+            for (h, lost) in h.iter_mut().zip(&band.kept.lost) {
+                *h -= lost;
+            }
+        }
     }
 
     /// `out` = W v, where `h` is the diagonal and `r` the divisors r (1 + λ_a) of the rows.
@@ -94,14 +117,13 @@ impl Bands {
             band.columns.fill(0.0);
             for k in 0..band.rows.len() {
                 let (col, value) = band.kept.row(k);
-                let mut sum = 0.0;
-                for (&j, s) in col.iter().zip(value) {
-                    sum += s * v[j as usize];
-                }
-                sum /= r[band.first + k];
-                for (&j, s) in col.iter().zip(value) {
-                    band.columns[j as usize] += s * sum;
-                }
+                run(Row {
+                    col,
+                    value,
+                    v,
+                    r: r[band.first + k],
+                    out: &mut band.columns,
+                });
             }
         });
         for (j, out) in out.iter_mut().enumerate() {
@@ -118,6 +140,7 @@ impl Bands {
                 let (col, value) = band.kept.row(k);
                 let r = r[band.first + k];
                 for (&j, s) in col.iter().zip(value) {
+                    let s = f64::from(*s);
                     out[j as usize] -= s * s / r;
                 }
             }
@@ -141,9 +164,9 @@ impl Bands {
                 let (col, value) = band.kept.row(k);
                 let r = r[band.first + k];
                 for (p, (&j, s)) in col.iter().zip(value).enumerate() {
-                    let factor = s / r;
+                    let factor = f64::from(*s) / r;
                     for (&i, t) in col[p..].iter().zip(&value[p..]) {
-                        out[(i as usize, j as usize)] -= factor * t;
+                        out[(i as usize, j as usize)] -= factor * f64::from(*t);
                     }
                 }
             }
@@ -151,27 +174,84 @@ impl Bands {
     }
 }
 
+/// A row of Sᵀ diag(1/r) S v.
+struct Row<'a> {
+    col: &'a [u32],
+    value: &'a [f32],
+    v: &'a [f64],
+    r: f64,
+    out: &'a mut [f64],
+}
+
+impl Loop for Row<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut acc = [0.0; 4];
+        let (cols, col) = self.col.as_chunks::<4>();
+        let (values, value) = self.value.as_chunks::<4>();
+        for (col, value) in cols.iter().zip(values) {
+            for k in 0..4 {
+                acc[k] = mul_add::<FMA>(f64::from(value[k]), self.v[col[k] as usize], acc[k]);
+            }
+        }
+        for (&j, s) in col.iter().zip(value) {
+            acc[0] = mul_add::<FMA>(f64::from(*s), self.v[j as usize], acc[0]);
+        }
+        let sum = ((acc[0] + acc[2]) + (acc[1] + acc[3])) / self.r;
+        for (&j, s) in self.col.iter().zip(self.value) {
+            let out = &mut self.out[j as usize];
+            *out = mul_add::<FMA>(f64::from(*s), sum, *out);
+        }
+    }
+}
+
 impl Kept {
-    /// Appends the entries of a row of exponents without f that pass one of the tests.
-    fn push(&mut self, row: &mut [f64], f: f64, own: f64, limit: &[f64]) {
-        let from = self.value.len();
-        let (chunks, _) = row.as_chunks::<8>();
-        let (limits, _) = limit.as_chunks::<8>();
-        for (k, (t, limit)) in chunks.iter().zip(limits).enumerate() {
+    /// Appends the entries of a row of exponents without f that pass one of the tests; the row's `f`, the
+    /// limit of its `own` test and its divisor `r` are given.
+    fn push(&mut self, row: &mut [f64], (f, own, r): (f64, f64, f64), limit: &[f64]) {
+        let from = self.col.len();
+        self.reserve(row.len());
+        // The kept exponents move to the front of the row.
+        let mut count = 0;
+        for k in 0..row.len() / 8 {
+            let mut t = [0.0; 8];
+            t.copy_from_slice(&row[8 * k..8 * k + 8]);
+            let limits = &limit[8 * k..8 * k + 8];
             let passes = |t: f64, limit: f64| t > own || t > limit;
-            let pairs = || t.iter().map(|t| t + f).zip(limit);
+            let pairs = || t.iter().map(|t| t + f).zip(limits);
             if !pairs().fold(false, |any, (t, limit)| any | passes(t, *limit)) {
                 continue;
             }
             for (l, (t, limit)) in pairs().enumerate() {
                 if passes(t, *limit) {
                     self.col.push((8 * k + l) as u32);
-                    self.value.push(t);
+                    row[count] = t;
+                    count += 1;
                 }
             }
         }
-        exp_sum(&mut self.value[from..], 0.0);
-        self.start.push(self.value.len());
+        let exact = &mut row[..count];
+        exp_sum(exact, 0.0);
+        // What single precision cannot hold is left out like the rest, so that W1 has it.
+        for s in exact
+            .iter_mut()
+            .filter(|s| **s < f64::from(f32::MIN_POSITIVE))
+        {
+            *s = 0.0;
+        }
+        let sum = exact.iter().sum::<f64>() / r;
+        self.value.extend(exact.iter().map(|s| *s as f32));
+        let rounded = self.value[from..]
+            .iter()
+            .map(|s| f64::from(*s))
+            .sum::<f64>()
+            / r;
+        let entries = self.col[from..].iter().zip(&self.value[from..]).zip(exact);
+        for ((&j, s), exact) in entries {
+            self.lost[j as usize] += *exact * sum - f64::from(*s) * rounded;
+        }
+        self.start.push(self.col.len());
     }
 }
 
@@ -206,7 +286,8 @@ mod tests {
             at.evaluate(problem, 1.0, &mut bands);
             let theta = 10_f64.powi(-(k % 5) - 1);
             let mut limit = vec![0.0; problem.stride()];
-            let count = bands.keep(problem, 1.0, &at, theta, &mut limit);
+            let r = at.r.clone();
+            let count = bands.keep(problem, 1.0, &at, (theta, &r), &mut limit);
             // All of P: what is left once the kept entries are taken out.
             let mut buffer = vec![0.0; problem.stride()];
             let mut dropped = Mat::from_fn(n, m, |i, j| {
@@ -219,7 +300,8 @@ mod tests {
                     let (col, value) = band.kept.row(k);
                     for (&j, s) in col.iter().zip(value) {
                         let p = &mut dropped[(band.first + k, j as usize)];
-                        assert!((*p - s).abs() <= 1e-13 * s);
+                        let s = f64::from(*s);
+                        assert!((*p - s).abs() <= 6e-8 * s);
                         *p = 0.0;
                         found += 1;
                     }

@@ -111,7 +111,9 @@ impl Newton {
         self.trial.resize(problem);
         let longest = self.q.iter().fold(0.0_f64, |m, q| m.max(q.abs()));
         let mut t = (LONGEST / longest).min(1.0);
-        for _ in 0..MAX_TRIALS {
+        // A point that is solved already is worth one trial.
+        let most = if at.error <= aim { 1 } else { MAX_TRIALS };
+        for _ in 0..most {
             for ((trial, u), q) in self.trial.u.iter_mut().zip(&at.u).zip(&self.q) {
                 *trial = u + t * q;
             }
@@ -153,13 +155,13 @@ impl Newton {
             v.resize(m, 0.0);
         }
         let theta = at.error.min(THETA);
-        let kept = bands.keep(problem, eps, at, theta, &mut self.limit);
-        report.hessians += 1;
-        let density = kept as f64 / (problem.n() as f64 * m as f64);
-        report.density += (density - report.density) / report.hessians as f64;
         for (out, r) in self.r.iter_mut().zip(&at.r) {
             *out = r * (1.0 + la);
         }
+        let kept = bands.keep(problem, eps, at, (theta, &self.r), &mut self.limit);
+        report.hessians += 1;
+        let density = kept as f64 / (problem.n() as f64 * m as f64);
+        report.density += (density - report.density) / report.hessians as f64;
         let shift = DAMPING * at.error;
         // Rounding leaves a part along the null vector, which no iteration removes.
         let excess: f64 = at.target.iter().zip(&at.c).map(|(t, c)| t - c).sum();
@@ -168,6 +170,7 @@ impl Newton {
             self.rhs[j] = target - c - excess * target;
             self.h[j] = (1.0 + shift) * c + lb * target;
         }
+        bands.mend(&mut self.h);
         bands.diagonal(&self.h, &self.r, FLOOR, &mut self.diagonal);
         let options = CgOptions {
             // Quadratic convergence, but no more accuracy than the level asks for.

@@ -61,7 +61,15 @@ impl Point {
 
     /// Closes the rows at `u`.
     pub(crate) fn evaluate(&mut self, problem: &Reduced, eps: f64, bands: &mut Bands) {
-        bands.close_rows(problem, eps, &self.u, &mut self.f, &mut self.c);
+        let out = (&mut self.f[..], &mut self.c[..]);
+        bands.close_rows(problem, eps, &self.u, out, false);
+        self.judge(problem, eps);
+    }
+
+    /// Closes the rows at `u` and stores the kernel there.
+    pub(crate) fn evaluate_stored(&mut self, problem: &Reduced, eps: f64, bands: &mut Bands) {
+        let out = (&mut self.f[..], &mut self.c[..]);
+        bands.close_rows(problem, eps, &self.u, out, true);
         self.judge(problem, eps);
     }
 

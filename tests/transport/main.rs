@@ -5,3 +5,4 @@ mod common;
 
 mod plans;
 mod reference;
+mod suite;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! for ε on the ladder, starting from potentials extrapolated from the levels before
-//!     3 Sinkhorn sweeps
+//!     Sinkhorn sweeps: with a stored kernel while they are worth it, or 3 with exp
 //!     until ‖b − c‖₁ ≤ tolerance of the level
 //!         Newton step on the semi-dual
 //!         if no trial was accepted: 20 sweeps, three times in a row at most
@@ -18,12 +18,17 @@ use crate::status::{Converged, Failed, Status, Stopped};
 use crate::transport::bands::Bands;
 use crate::transport::ladder::Level;
 use crate::transport::newton::{Newton, Stride};
+use crate::transport::opening::{self, Opening, is_worth};
 use crate::transport::potentials;
 use crate::transport::problem::{Reduced, Transport};
 use crate::transport::semidual::Point;
 
-/// Sweeps at the start of a level, after a shortened step, and after a failed one.
-const PRESWEEPS: u64 = 3;
+/// The sweeps that open a level aim at this error.
+const OPENED: f64 = 1e-2;
+/// A tolerance that sums in single precision may decide on, with this safety.
+const SINGLE: f64 = 1e-3;
+const SAFETY: f64 = 0.99;
+/// Sweeps after a shortened step, and after a failed one.
 const RESCUE: u64 = 5;
 const RETRY: u64 = 20;
 /// Failed steps in a row that end the run.
@@ -83,14 +88,16 @@ impl Options {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SinkhornNewtonCore {
     pub(crate) options: Options,
-    /// The ε that a warm start comes from, so that the ladder goes on below; 0 if it is for the target.
-    pub(crate) from: f64,
     course: Course,
     at: Point,
     level: Level,
     /// Whether the sweeps at the start of the level are still to be made.
     opens: bool,
+    /// The level that the next iteration goes to.
+    next: Option<Level>,
     failures: u64,
+    /// Whether the step beyond what rounding allows has been tried.
+    polished: bool,
     /// g at the end of the level before, and its ε.
     before: Vec<f64>,
     before_eps: f64,
@@ -105,6 +112,9 @@ pub struct SinkhornNewtonCore {
 pub(crate) struct Work {
     pub(crate) bands: Bands,
     newton: Newton,
+    opening: Opening,
+    /// Whether the kernel of the current point is stored.
+    is_stored: bool,
 }
 
 impl Clone for Work {
@@ -117,12 +127,13 @@ impl SinkhornNewtonCore {
     pub(crate) fn new(eps: f64) -> Self {
         SinkhornNewtonCore {
             options: Options { eps, tol: 1e-9 },
-            from: 0.0,
             course: Course::default(),
             at: Point::default(),
             level: Level::default(),
             opens: true,
+            next: None,
             failures: 0,
+            polished: false,
             before: Vec::new(),
             before_eps: 0.0,
             warm: None,
@@ -133,7 +144,6 @@ impl SinkhornNewtonCore {
     fn begin(&mut self, x0: &[f64], transport: &Transport) {
         let problem = transport.reduced();
         *self = SinkhornNewtonCore {
-            from: self.from,
             course: self.course.renewed(x0.len()),
             work: std::mem::take(&mut self.work),
             ..SinkhornNewtonCore::new(self.options.eps).with(self.options)
@@ -143,13 +153,12 @@ impl SinkhornNewtonCore {
         let is_warm = x0.iter().any(|x| *x != 0.0);
         let (eps, range) = (self.options.eps, problem.range);
         self.level = if is_warm {
-            Level::below(self.from, eps)
+            Level::last(eps)
         } else {
             Level::first(eps, range)
         };
         potentials::read(x0, transport, self.level.eps, &mut self.at.u);
-        self.at
-            .evaluate(problem, self.level.eps, &mut self.work.bands);
+        self.evaluate(problem);
         self.course.report.passes += 1;
         if is_warm && self.level.is_last() {
             self.warm = Some(0.5 * self.at.error);
@@ -173,17 +182,78 @@ impl SinkhornNewtonCore {
         }
     }
 
+    /// At the start of a level: with the kernel, if that fits.
+    fn evaluate(&mut self, problem: &Reduced) {
+        let eps = self.level.eps;
+        let Work {
+            bands, is_stored, ..
+        } = &mut self.work;
+        *is_stored = Opening::fits(problem);
+        if *is_stored {
+            self.at.evaluate_stored(problem, eps, bands);
+        } else {
+            self.at.evaluate(problem, eps, bands);
+        }
+    }
+
+    /// The sweeps at the start of a level.
+    fn open(&mut self, problem: &Reduced) {
+        self.opens = false;
+        let aim = OPENED.max(SAFETY * self.tolerance(problem));
+        if Opening::fits(problem) && !self.work.is_stored {
+            self.evaluate(problem);
+            self.course.report.rebuilt += 1;
+        }
+        let exact = self.tolerance(problem) < SINGLE;
+        let mut count = 0;
+        if self.work.is_stored {
+            let Work { bands, opening, .. } = &mut self.work;
+            let eps = self.level.eps;
+            count = opening.sweep(&mut self.at, problem, (eps, aim), bands);
+            self.course.report.sweeps += count;
+            let goes_on = exact || self.at.error > aim;
+            if count > 0 && goes_on {
+                self.at.evaluate(problem, eps, bands);
+                self.course.report.passes += 1;
+            }
+        }
+        self.work.is_stored = false;
+        if count == 0 {
+            self.open_with_exp(problem, aim);
+        }
+    }
+
+    /// The sweeps at the start of a level without a kernel.
+    fn open_with_exp(&mut self, problem: &Reduced, aim: f64) {
+        let eps = self.level.eps;
+        for count in 1..=opening::MOST {
+            let before = self.at.error;
+            if before <= aim {
+                break;
+            }
+            self.sweep(problem, 1);
+            let errors = (before, self.at.error);
+            if count >= opening::FIRST && !is_worth(problem, (eps, aim), errors, false) {
+                break;
+            }
+        }
+    }
+
     fn tolerance(&self, problem: &Reduced) -> f64 {
         let attainable = self.options.attainable(problem);
-        self.level.tolerance(self.options.tol.max(attainable))
+        // The plan is measured again, with other rounding.
+        let tol = self.options.tol - attainable / 16.0;
+        self.level.tolerance(tol.max(attainable))
     }
 
     /// Sweeps at the start of a level, or a Newton step with the sweeps that follow it.
     fn advance(&mut self, problem: &Reduced) -> Result<Stride, Failed> {
         self.work.bands.resize(problem);
+        if let Some(level) = self.next.take() {
+            self.enter(level, problem);
+        }
         if self.opens {
-            self.opens = false;
-            self.sweep(problem, PRESWEEPS);
+            self.open(problem);
             return Ok(Stride::none());
         }
         let aim = self.tolerance(problem);
@@ -214,7 +284,7 @@ impl SinkhornNewtonCore {
         Ok(stride)
     }
 
-    /// Ends the run, or goes to the next level.
+    /// Ends the run, or has the next iteration go to the next level.
     fn judge(&mut self, problem: &Reduced) -> Result<Option<Status>, Failed> {
         if !self.at.error.is_finite() {
             return Err(Failed::NonFinite);
@@ -228,16 +298,19 @@ impl SinkhornNewtonCore {
         }
         let solved = self.at.error <= self.tolerance(problem);
         if self.level.is_last() {
-            if solved {
+            // Rounding may be kinder than its bound: one more step for a tolerance below it.
+            let is_short = self.at.error > self.options.tol && !self.polished;
+            if solved && !(is_short && self.level.steps > 0) {
                 return Ok(Some(self.options.converged(self.at.error)));
             }
+            self.polished |= solved;
             if let Some(wanted) = self.warm
                 && self.level.steps >= WARM_STEPS
             {
                 self.warm = None;
                 if self.at.error > wanted {
                     self.before.clear();
-                    self.enter(Level::first(self.options.eps, problem.range), problem);
+                    self.next = Some(Level::first(self.options.eps, problem.range));
                     return Ok(None);
                 }
             }
@@ -247,7 +320,7 @@ impl SinkhornNewtonCore {
                 .then_some(Status::Stopped(Stopped::MaxIterations)));
         }
         if solved || self.level.is_spent() {
-            self.enter(self.level.next(), problem);
+            self.next = Some(self.level.next());
         }
         Ok(None)
     }
@@ -268,7 +341,7 @@ impl SinkhornNewtonCore {
         self.level = level;
         self.opens = true;
         self.failures = 0;
-        self.at.evaluate(problem, level.eps, &mut self.work.bands);
+        self.evaluate(problem);
         self.course.report.passes += 1;
     }
 }
