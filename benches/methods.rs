@@ -15,7 +15,7 @@ use argmin::solver::newton::Newton;
 use argmin::solver::quasinewton::LBFGS;
 use argmin::solver::trustregion::{Steihaug, TrustRegion};
 use argmin_math::{ArgminDot, ArgminInv};
-use cpu_time::ProcessTime;
+use cpu::cpu_seconds;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Col, Mat, Side};
 use rand::{Rng, SeedableRng};
@@ -28,6 +28,9 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
+
+#[path = "../examples/common/cpu.rs"]
+mod cpu;
 
 const TOL: f64 = 1e-8;
 const TURNS: usize = 7;
@@ -252,19 +255,15 @@ fn compare(set: &str, data: &Dataset, threads: usize) {
     let mut seconds = vec![Vec::new(); sides.len()];
     for _ in 0..TURNS {
         for ((_, run), seconds) in sides.iter().zip(&mut seconds) {
-            let (cpu, wall) = (ProcessTime::now(), Instant::now());
+            let (cpu, wall) = (cpu_seconds(), Instant::now());
             let x = run(make());
             let elapsed = match threads {
-                1 => cpu.elapsed(),
-                _ => wall.elapsed(),
+                1 => cpu_seconds() - cpu,
+                _ => wall.elapsed().as_secs_f64(),
             };
             let solved = x.len() == judge.dimension()
                 && norm(&judge.gradient(&x).unwrap()) <= TOL * (1.0 + 1e-6);
-            seconds.push(if solved {
-                elapsed.as_secs_f64()
-            } else {
-                f64::NAN
-            });
+            seconds.push(if solved { elapsed } else { f64::NAN });
         }
     }
     let ours = seconds[sides.len() - 1].clone();

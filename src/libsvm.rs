@@ -24,7 +24,9 @@
 //!   members in one file are read one after the other.
 //!
 //! Neither reading nor writing depends on the locale. Files are streamed: beside the
-//! [`Dataset`] only one line is held.
+//! [`Dataset`] only a block of about 1 MiB (or a longer line) and its rows are held. With the
+//! feature `rayon` the parts of a block are scanned by several threads; neither the rows nor the
+//! errors depend on the number of threads.
 
 mod reader;
 mod scan;

@@ -3,12 +3,14 @@
 //! Exit status: 0 converged, 2 bad input, 3 stopped without converging.
 
 mod arguments;
+mod cpu;
 mod report;
 mod run;
 
 pub use arguments::{Arguments, System};
 pub use run::solve;
 
+use cpu::cpu_seconds;
 use raphson::{Dataset, Error, Run, libsvm};
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,16 +49,16 @@ pub fn main(task: &Task, mut arguments: Arguments) -> ExitCode {
 
 fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
     let threads = arguments.start_threads()?;
-    let clock = Instant::now();
+    let (clock, cpu) = (Instant::now(), cpu_seconds());
     let (file, name) = task.carried;
     let carried = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples/data")
         .join(file);
     let path = arguments.file.as_deref().unwrap_or(&carried);
     let data = libsvm::read(path)?;
-    let load_seconds = clock.elapsed().as_secs_f64();
+    let load_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
 
-    let clock = Instant::now();
+    let (clock, cpu) = (Instant::now(), cpu_seconds());
     let data = if arguments.standardize {
         data.standardized().0
     } else {
@@ -64,7 +66,7 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
     };
     let mu = arguments.penalty(data.n_rows())?;
     let run = (task.fit)(arguments, &data, mu)?;
-    let solve_seconds = clock.elapsed().as_secs_f64();
+    let solve_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
 
     let name = match &arguments.file {
         Some(path) => path.display().to_string(),

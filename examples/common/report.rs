@@ -5,14 +5,15 @@ use raphson::{Dataset, Error, Run};
 use std::io::Write;
 use std::path::Path;
 
-/// The result under the names of the contract; numbers that are not finite become null.
+/// The result under the names of the contract; reading and solving took seconds of the wall clock
+/// and of the CPU. Numbers that are not finite become null.
 pub fn json(
     arguments: &Arguments,
     name: &str,
     data: &Dataset,
     mu: f64,
     run: &Run<Vec<f64>>,
-    [load_seconds, solve_seconds]: [f64; 2],
+    [load, solve]: [[f64; 2]; 2],
     threads: usize,
 ) -> serde_json::Value {
     let gap = (mu > 0.0 && !arguments.intercept)
@@ -39,8 +40,10 @@ pub fn json(
         "hessians": report.hessians,
         "hessian_products": report.hessian_products,
         "factorizations": report.factorizations,
-        "load_seconds": load_seconds,
-        "solve_seconds": solve_seconds,
+        "load_seconds": load[0],
+        "solve_seconds": solve[0],
+        "load_cpu_seconds": load[1],
+        "solve_cpu_seconds": solve[1],
         "threads": threads,
     })
 }

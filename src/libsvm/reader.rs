@@ -1,7 +1,13 @@
-//! Reading, one line at a time.
+//! Reading, some blocks of lines at a time.
+//!
+//! Blocks are cut at ends of lines and scanned by several threads, then put together in order: a
+//! line means the same wherever the cuts are, and of several errors the first in the file is
+//! reported, so neither rows nor errors depend on the cuts or the threads.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::mem;
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -9,6 +15,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::scan::{Scan, check_index};
 use super::{Error, ErrorKind};
 use crate::data::{Dataset, MAX_FEATURES};
+use crate::parallel::chunks_mut;
 
 /// The index of the first feature in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -141,22 +148,69 @@ impl Reader {
 
     fn scan_lines(
         &self,
-        mut input: impl BufRead,
+        input: impl Read,
         name: &str,
         trouble: fn(io::ErrorKind) -> ErrorKind,
     ) -> Result<Scan, Error> {
+        self.scan_blocks(input, name, trouble, BLOCK, BLOCKS)
+    }
+
+    /// `size` is that of a block but for its last line, `count` blocks are read at a time.
+    fn scan_blocks(
+        &self,
+        mut input: impl Read,
+        name: &str,
+        trouble: fn(io::ErrorKind) -> ErrorKind,
+        size: usize,
+        count: usize,
+    ) -> Result<Scan, Error> {
         let mut scan = Scan::new(name, self.base, self.n_features);
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            let length = input
-                .read_until(b'\n', &mut line)
-                .map_err(|source| Error::io(name, Some(number), trouble(source.kind()), source))?;
-            if length == 0 {
-                break;
+        let mut parts: Vec<Part> = Vec::new();
+        // With room for the end of the last line.
+        let mut buffer = vec![0; size * count + 1];
+        let mut filled = 0;
+        loop {
+            let room = buffer.len() - 1;
+            let end = fill(&mut input, &mut buffer[..room], &mut filled);
+            if matches!(end, Ok(true)) && filled > 0 && buffer[filled - 1] != b'\n' {
+                buffer[filled] = b'\n';
+                filled += 1;
             }
-            scan.line(&line, number)
-                .map_err(|kind| Error::content(name, Some(number), kind))?;
+            let last = buffer[..filled].iter().rposition(|&byte| byte == b'\n');
+            let whole = last.map_or(0, |last| last + 1);
+            let used = cut(&buffer[..whole], size, &mut parts);
+            let text = &buffer;
+            chunks_mut(&mut parts[..used], 1, WORK * whole, |_, part| {
+                for Part { range, scan } in part {
+                    let scan =
+                        scan.get_or_insert_with(|| Scan::new("", self.base, self.n_features));
+                    scan.clear();
+                    scan.block(&text[range.clone()]);
+                }
+            });
+            for part in parts[..used]
+                .iter_mut()
+                .filter_map(|part| part.scan.as_mut())
+            {
+                scan.append(part);
+                if let Some((line, kind)) = scan.error.take() {
+                    return Err(Error::content(name, Some(line), kind));
+                }
+            }
+            match end {
+                Err(source) => {
+                    let line = Some(scan.lines + 1);
+                    return Err(Error::io(name, line, trouble(source.kind()), source));
+                }
+                Ok(true) => break,
+                Ok(false) => {}
+            }
+            buffer.copy_within(whole..filled, 0);
+            filled -= whole;
+            // A line longer than all blocks.
+            if filled > room / 2 {
+                buffer.resize(2 * buffer.len(), 0);
+            }
         }
         if scan.labels.is_empty() {
             return Err(Error::content(name, None, ErrorKind::Empty));
@@ -199,11 +253,196 @@ impl Reader {
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER: usize = 1 << 16;
+/// Bytes of a block.
+const BLOCK: usize = 1 << 16;
+/// Blocks that are read at a time.
+const BLOCKS: usize = 16;
+/// Operations that a byte counts as, for the choice of threads.
+const WORK: usize = 4;
+
+/// A block and its lines, whose space is used again.
+#[derive(Default)]
+struct Part {
+    range: Range<usize>,
+    scan: Option<Scan>,
+}
+
+/// Cuts `text` after the first end of line in or after each block; returns the number of parts.
+fn cut(text: &[u8], size: usize, parts: &mut Vec<Part>) -> usize {
+    let mut used = 0;
+    let mut start = 0;
+    while start < text.len() {
+        let least = text.len().min(start + size) - 1;
+        let end = text[least..].iter().position(|&byte| byte == b'\n');
+        let end = end.map_or(text.len(), |end| least + end + 1);
+        if used == parts.len() {
+            parts.push(Part::default());
+        }
+        parts[used].range = mem::replace(&mut start, end)..end;
+        used += 1;
+    }
+    used
+}
+
+/// Reads until `buffer` is full or the input ends, which is true then.
+fn fill(input: &mut impl Read, buffer: &mut [u8], filled: &mut usize) -> io::Result<bool> {
+    while *filled < buffer.len() {
+        match input.read(&mut buffer[*filled..]) {
+            Ok(0) => return Ok(true),
+            Ok(read) => *filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
 
 fn gzip_trouble(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::UnexpectedEof => ErrorKind::TruncatedGzip,
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => ErrorKind::CorruptGzip,
         other => ErrorKind::Io(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    /// What a reader that takes all bytes as one block says, and the reader with small blocks.
+    fn agree(reader: &Reader, text: &[u8], size: usize, count: usize) {
+        let whole = shown(reader, text, text.len() + 1, 1);
+        assert_eq!(
+            shown(reader, text, size, count),
+            whole,
+            "blocks of {size}, {count} at a time"
+        );
+    }
+
+    fn shown(reader: &Reader, text: &[u8], size: usize, count: usize) -> String {
+        let outcome = reader
+            .scan_blocks(text, "t", ErrorKind::Io, size, count)
+            .and_then(|scan| reader.finish_one(scan));
+        match outcome {
+            Ok(data) => {
+                let rows: Vec<_> = (0..data.n_rows()).map(|i| data.row(i)).collect();
+                format!(
+                    "{rows:?} {:?} {:?} {}",
+                    data.labels(),
+                    data.qids(),
+                    data.n_features()
+                )
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    const TEXTS: [&str; 9] = [
+        "+1 1:0.5 3:2\n-1 2:1e-3\n\n# all\n1 4:7 2:-1 # unsorted\n2",
+        "+1 1:0.5\r\n\r\n-1 2:1\r\n+1 3:1",
+        "1 qid:3 1:1\n2 qid:4 2:1\n3 qid:18446744073709551615 3:1\n",
+        "1 qid:3 1:1\n2 qid:4 2:1\n3 2:1\n4 x\n",
+        "1 1:1\n2 2:2\n3 3:3\n4 qid:x 4:4\n5 5:x\n",
+        "1 1:1\n2 2:2\n3 3:3 3:4\n4 4\n",
+        "1 1:1\n2 2:2\n3 0:1\n4 1,5:4\n",
+        "\n\n# nothing\n",
+        "1 1:1\n2 123456789012:2\n",
+    ];
+
+    #[test]
+    fn rows_and_errors_are_the_same_for_cuts_at_every_byte() {
+        for text in TEXTS {
+            for size in 1..=text.len() {
+                for count in [1, 2, 7] {
+                    agree(&Reader::new(), text.as_bytes(), size, count);
+                    let auto = Reader::new().index_base(IndexBase::Auto);
+                    agree(&auto, text.as_bytes(), size, count);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_in_later_blocks_name_their_line() {
+        let mut text = "+1 1:0.5 2:-3\n".repeat(1000);
+        text += "\n# a comment\n-1 1:1 2:x\n-1 nothing\n";
+        for size in [64, 1000, 1 << 16] {
+            let said = shown(&Reader::new(), text.as_bytes(), size, 3);
+            assert!(said.starts_with("t:1003: value \"x\" of index 2"), "{said}");
+        }
+    }
+
+    /// Text, then an error in place of the rest.
+    struct Breaks<'a>(&'a [u8]);
+
+    impl Read for Breaks<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(out)? {
+                0 => Err(io::ErrorKind::ConnectionReset.into()),
+                n => Ok(n),
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_breaks_names_the_line_unless_an_earlier_one_is_wrong() {
+        let said = |text: &str, size| {
+            let input = Breaks(text.as_bytes());
+            let scan = Reader::new().scan_blocks(input, "t", ErrorKind::Io, size, 2);
+            scan.err().map(|error| (error.line, error.kind))
+        };
+        for size in 1..40 {
+            let broken = ErrorKind::Io(io::ErrorKind::ConnectionReset);
+            assert_eq!(
+                said("1 1:1\n2 2:2\n3 3", size),
+                Some((Some(3), broken.clone()))
+            );
+            assert_eq!(said("1 1:1\n2 2:2\n", size), Some((Some(3), broken)));
+            let wrong = ErrorKind::MissingColon { text: "2".into() };
+            assert_eq!(said("1 1:1\n2 2\n3 3", size), Some((Some(2), wrong)));
+        }
+    }
+
+    fn fixed() -> ProptestConfig {
+        ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        }
+    }
+
+    /// Lines near the grammar: most are rows, some are wrong in one way or another.
+    fn lines() -> impl Strategy<Value = Vec<u8>> {
+        let entry = prop_oneof![
+            8 => "[0-9]{1,3}:-?[0-9]{1,3}(\\.[0-9]{1,20})?",
+            1 => "[0-9]{0,12}:?[-+.e0-9]{0,5}",
+        ];
+        let line = (
+            prop_oneof![20 => "[-+]?[0-9]", 1 => "[ #,a0-9]{0,3}"],
+            prop_oneof![20 => Just(String::new()), 1 => Just(" qid:7".to_string())],
+            prop::collection::vec(entry, 0..6),
+            prop_oneof![6 => Just("\n"), 2 => Just("\r\n"), 1 => Just(" # c\n"), 1 => Just("\t \n")],
+        );
+        let line = line.prop_map(|(label, qid, entries, end)| {
+            let entries: String = entries.iter().map(|entry| format!(" {entry}")).collect();
+            format!("{label}{qid}{entries}{end}").into_bytes()
+        });
+        prop::collection::vec(line, 1..12).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        #![proptest_config(fixed())]
+
+        #[test]
+        fn blocks_change_nothing(text in lines(), size in 1usize..80, count in 1usize..5, base in 0u8..3, width: bool) {
+            let base = [IndexBase::One, IndexBase::Zero, IndexBase::Auto][usize::from(base)];
+            let mut reader = Reader::new().index_base(base);
+            if width {
+                reader = reader.n_features(500);
+            }
+            agree(&reader, &text, size, count);
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! The grammar: from the bytes of a line to a row.
+//!
+//! Almost every line of almost every file is `label index:value ...` with increasing indices and
+//! short decimals. [`Scan::plain`] takes in such a line in one pass; at anything else it gives up
+//! and leaves the line to [`Scan::line`], which knows the whole grammar and all errors.
 
 use super::{ErrorKind, IndexBase};
 use crate::data::{Dataset, MAX_FEATURES};
 
-/// The rows of one file, with indices as written.
+/// Consecutive lines of one file, with indices as written and line numbers from 1.
 pub(super) struct Scan {
     pub(super) name: String,
     base: IndexBase,
@@ -16,6 +20,12 @@ pub(super) struct Scan {
     pub(super) has_zero: bool,
     /// The largest index, and the first line that has it.
     pub(super) largest: Option<(u32, usize)>,
+    /// Lines so far.
+    pub(super) lines: usize,
+    /// The line of the first row, and whether that row has a query id.
+    first: Option<(usize, bool)>,
+    /// The first error and its line; nothing is read after it.
+    pub(super) error: Option<(usize, ErrorKind)>,
     /// Space to sort a row in.
     unsorted: Vec<(u32, f64)>,
 }
@@ -33,7 +43,63 @@ impl Scan {
             qids: Vec::new(),
             has_zero: false,
             largest: None,
+            lines: 0,
+            first: None,
+            error: None,
             unsorted: Vec::new(),
+        }
+    }
+
+    /// Forgets all lines, but keeps the space.
+    pub(super) fn clear(&mut self) {
+        self.indptr.truncate(1);
+        self.indices.clear();
+        self.values.clear();
+        self.labels.clear();
+        self.qids.clear();
+        self.has_zero = false;
+        self.largest = None;
+        self.lines = 0;
+        self.first = None;
+        self.error = None;
+    }
+
+    /// Adds the lines that follow.
+    ///
+    /// A row with a query id among rows without, or the other way round, may show only here.
+    pub(super) fn append(&mut self, next: &mut Scan) {
+        let before = self.lines;
+        self.lines += next.lines;
+        if let (Some((_, known)), Some((line, present))) = (self.first, next.first)
+            && known != present
+        {
+            // Of its own errors none is in a line before its first row.
+            self.error = Some((before + line, ErrorKind::MixedQid { present }));
+            return;
+        }
+        self.error = next.error.take().map(|(line, kind)| (before + line, kind));
+        if self.error.is_some() {
+            return;
+        }
+        let start = self.indices.len();
+        let ends = next.indptr[1..].iter().map(|end| start + end);
+        self.indptr.extend(ends);
+        self.indices.extend_from_slice(&next.indices);
+        self.values.extend_from_slice(&next.values);
+        self.labels.extend_from_slice(&next.labels);
+        self.qids.extend_from_slice(&next.qids);
+        self.has_zero |= next.has_zero;
+        self.first = self
+            .first
+            .or(next.first.map(|(line, has)| (before + line, has)));
+        if let Some((index, line)) = next.largest {
+            self.note_largest(index, before + line);
+        }
+    }
+
+    fn note_largest(&mut self, index: u32, line: usize) {
+        if self.largest.is_none_or(|(largest, _)| index > largest) {
+            self.largest = Some((index, line));
         }
     }
 
@@ -54,8 +120,81 @@ impl Scan {
         )
     }
 
+    /// Takes in whole lines, each with its end, up to the first error.
+    pub(super) fn block(&mut self, mut text: &[u8]) {
+        while !text.is_empty() && self.error.is_none() {
+            self.lines += 1;
+            text = match self.plain(text) {
+                Some(rest) => rest,
+                None => {
+                    let end = text.iter().position(|&byte| byte == b'\n');
+                    let (line, rest) = text.split_at(end.map_or(text.len(), |end| end + 1));
+                    if let Err(kind) = self.line(line) {
+                        self.error = Some((self.lines, kind));
+                    }
+                    rest
+                }
+            };
+        }
+    }
+
+    /// Takes in the first line of `text` and returns what follows, if the line is a plain one.
+    /// If not, nothing has changed.
+    fn plain<'a>(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        if self.first.is_some_and(|(_, has_qid)| has_qid) {
+            return None;
+        }
+        let row = self.indices.len();
+        let rest = self.plain_row(text);
+        if rest.is_none() {
+            self.indices.truncate(row);
+            self.values.truncate(row);
+        }
+        rest
+    }
+
+    fn plain_row<'a>(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+        let (label, mut rest) = plain_number(text)?;
+        let least = u32::from(self.base == IndexBase::One);
+        let width = self.n_features.map_or(MAX_FEATURES, |n| n as u64);
+        let zero = u64::from(self.base == IndexBase::Zero);
+        let row = self.indices.len();
+        // The least index that may come next.
+        let mut next = least;
+        loop {
+            match rest {
+                [b' ' | b'\t', after @ ..] => rest = after,
+                [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] => {
+                    rest = after;
+                    break;
+                }
+                // After the label or a value, and so not between digits.
+                [b'0'..=b'9', ..] => {
+                    let (index, after) = plain_index(rest)?;
+                    if index < next || u64::from(index) + zero > width {
+                        return None;
+                    }
+                    next = index + 1;
+                    let (value, after) = plain_number(after)?;
+                    self.indices.push(index);
+                    self.values.push(value);
+                    rest = after;
+                }
+                _ => return None,
+            }
+        }
+        self.labels.push(label);
+        self.first.get_or_insert((self.lines, false));
+        if let Some(&last) = self.indices[row..].last() {
+            self.has_zero |= self.indices[row] == 0;
+            self.note_largest(last, self.lines);
+        }
+        self.indptr.push(self.indices.len());
+        Some(rest)
+    }
+
     /// Takes in one line, with or without its end.
-    pub(super) fn line(&mut self, line: &[u8], number: usize) -> Result<(), ErrorKind> {
+    fn line(&mut self, line: &[u8]) -> Result<(), ErrorKind> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let end = line.iter().position(|&byte| byte == b'#');
@@ -76,13 +215,13 @@ impl Scan {
         for token in tokens {
             self.entry(token)?;
         }
-        self.end_row(number)
+        self.end_row()
     }
 
     fn qid(&mut self, text: Option<&[u8]>) -> Result<(), ErrorKind> {
-        let first = self.labels.len() == 1;
         let present = text.is_some();
-        if !first && present == self.qids.is_empty() {
+        let (_, expected) = *self.first.get_or_insert((self.lines, present));
+        if present != expected {
             return Err(ErrorKind::MixedQid { present });
         }
         if let Some(text) = text {
@@ -120,7 +259,7 @@ impl Scan {
     }
 
     /// Sorts the row if it must be, refuses duplicates and notes the extreme indices.
-    fn end_row(&mut self, number: usize) -> Result<(), ErrorKind> {
+    fn end_row(&mut self) -> Result<(), ErrorKind> {
         let start = self.indptr[self.indptr.len() - 1];
         let (indices, values) = (&mut self.indices[start..], &mut self.values[start..]);
         if !indices.is_sorted_by(|a, b| a < b) {
@@ -139,10 +278,8 @@ impl Scan {
             }
         }
         self.has_zero |= indices.first() == Some(&0);
-        if let Some(&last) = indices.last()
-            && self.largest.is_none_or(|(index, _)| last > index)
-        {
-            self.largest = Some((last, number));
+        if let Some(&last) = indices.last() {
+            self.note_largest(last, self.lines);
         }
         self.indptr.push(self.indices.len());
         Ok(())
@@ -202,6 +339,70 @@ fn parse_integer(text: &[u8]) -> Option<u64> {
         }
         sum.checked_mul(10)?.checked_add(digit.into())
     })
+}
+
+/// The index before a colon and what follows the colon, if there are at most nine digits.
+fn plain_index(text: &[u8]) -> Option<(u32, &[u8])> {
+    let mut index = 0;
+    for (k, &byte) in text.iter().enumerate().take(10) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (byte == b':' && k > 0).then(|| (index, &text[k + 1..]));
+        }
+        if k < 9 {
+            index = 10 * index + u32::from(digit);
+        }
+    }
+    None
+}
+
+/// 10^k for the k for which it is a double.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// The number at the start of `text` up to a blank or the end of the line, and what follows it.
+///
+/// Up to 19 digits are gathered in an integer m, and a number m / 10^k with m < 2^53 and k <= 22
+/// is the quotient of two doubles, which division rounds to nearest (W. D. Clinger, "How to read
+/// floating point numbers accurately", 1990). All others are left to the parser of `core`.
+fn plain_number(text: &[u8]) -> Option<(f64, &[u8])> {
+    let (negative, start) = match text {
+        [b'-', ..] => (true, 1),
+        [b'+', ..] => (false, 1),
+        _ => (false, 0),
+    };
+    let mut mantissa = 0u64;
+    let mut at = start;
+    let mut point = None;
+    let end = loop {
+        // Every line has its end, so there is a byte.
+        let byte = *text.get(at)?;
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            mantissa = mantissa.wrapping_mul(10).wrapping_add(digit.into());
+        } else if byte == b'.' && point.is_none() {
+            point = Some(at);
+        } else {
+            break at;
+        }
+        at += 1;
+    };
+    let (digits, places) = match point {
+        None => (end - start, 0),
+        Some(point) => (end - start - 1, end - point - 1),
+    };
+    let simple = matches!(text[end], b' ' | b'\t' | b'\r' | b'\n');
+    if simple && (1..=19).contains(&digits) && mantissa < 1 << 53 && places < POWERS.len() {
+        let value = mantissa as f64 / POWERS[places];
+        return Some((if negative { -value } else { value }, &text[end..]));
+    }
+    let end = text
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))?;
+    let (token, rest) = text.split_at(end);
+    Some((parse_number(token)?, rest))
 }
 
 /// The double nearest to a decimal number; none if it is malformed or overflows.
@@ -288,6 +489,57 @@ mod tests {
         assert_eq!(shown(&[0xff; 1000]).chars().count(), 40);
     }
 
+    /// What the whole grammar says of a line, and what the short way says.
+    fn both(line: &str, base: IndexBase, n_features: Option<usize>) -> (Scan, Option<Scan>) {
+        let mut whole = Scan::new("", base, n_features);
+        whole.lines = 1;
+        whole.error = whole.line(line.as_bytes()).err().map(|kind| (1, kind));
+        let mut plain = Scan::new("", base, n_features);
+        plain.lines = 1;
+        let rest = plain.plain(line.as_bytes()).map(<[u8]>::len);
+        if rest.is_none() {
+            assert!(plain.indices.is_empty() && plain.values.is_empty());
+        }
+        assert!(
+            rest.is_none_or(|rest| rest == 0),
+            "{line:?} leaves {rest:?} bytes"
+        );
+        (whole, rest.map(|_| plain))
+    }
+
+    fn assert_same(line: &str, base: IndexBase, n_features: Option<usize>) -> bool {
+        let (whole, plain) = both(line, base, n_features);
+        let Some(plain) = plain else { return false };
+        assert_eq!(whole.error, None, "{line:?}");
+        assert_eq!(plain.labels, whole.labels, "{line:?}");
+        assert_eq!(
+            (&plain.indices, &plain.indptr),
+            (&whole.indices, &whole.indptr),
+            "{line:?}"
+        );
+        let bits = |scan: &Scan| scan.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&plain), bits(&whole), "{line:?}");
+        let rest = |scan: &Scan| (scan.has_zero, scan.largest, scan.first);
+        assert_eq!(rest(&plain), rest(&whole), "{line:?}");
+        true
+    }
+
+    #[test]
+    fn common_lines_go_the_short_way() {
+        for line in [
+            "+1 3:1 11:1 14:1\n",
+            "-1 1:0.25\t2:-1e-3 \r\n",
+            "1.5\n",
+            "2 1:0.071247049987909612345 7:-.5\n",
+        ] {
+            assert!(assert_same(line, IndexBase::One, None), "{line:?}");
+        }
+        assert!(!assert_same("1 0:1\n", IndexBase::One, None));
+        assert!(assert_same("1 0:1\n", IndexBase::Zero, Some(1)));
+        assert!(!assert_same("1 0:1\n", IndexBase::Zero, Some(0)));
+        assert!(!assert_same("1 2:1\n", IndexBase::One, Some(1)));
+    }
+
     fn fixed() -> ProptestConfig {
         ProptestConfig {
             rng_seed: RngSeed::Fixed(1),
@@ -300,6 +552,28 @@ mod tests {
         #![proptest_config(fixed())]
 
         // The fast path for short integers must agree with the standard parser to the bit.
+        #[test]
+        fn the_short_way_agrees_with_the_whole_grammar(
+            line in "([-+]?[0-9]{1,2}|[ 0-9#:a]{0,3})( [0-9]{1,2}:[-+]?[0-9]{0,3}(\\.[0-9]{0,3})?(e[0-9])?){0,3}([ \t#:\rq]{0,2}[0-9:]{0,4}){0,2}\r?\n",
+            base in 0u8..3, width in prop::option::of(0usize..60),
+        ) {
+            let base = [IndexBase::One, IndexBase::Zero, IndexBase::Auto][usize::from(base)];
+            assert_same(&line, base, width);
+        }
+
+        #[test]
+        fn plain_numbers_agree_with_the_standard_parser(
+            text in "[+-]?[0-9]{0,21}(\\.[0-9]{0,24})?(e-?[0-9]{1,2})?", end in "[ \t\r\n]",
+        ) {
+            let expected = text.parse::<f64>().ok();
+            let line = format!("{text}{end}rest");
+            let found = plain_number(line.as_bytes());
+            prop_assert_eq!(found.map(|(v, _)| v.to_bits()), expected.map(f64::to_bits));
+            if let Some((_, rest)) = found {
+                prop_assert_eq!(rest, &line.as_bytes()[text.len()..]);
+            }
+        }
+
         #[test]
         fn numbers_agree_with_the_standard_parser(text in "[+-]?[0-9]{1,18}(\\.[0-9]{0,18})?(e-?[0-9]{1,2})?") {
             let expected: f64 = text.parse().unwrap();

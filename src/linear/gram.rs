@@ -64,19 +64,6 @@ impl GramView<'_> {
         self.design.features() + usize::from(self.intercept)
     }
 
-    /// H as a dense matrix, all of it.
-    pub fn to_dense(&self) -> Mat<f64> {
-        let d = self.dimension();
-        let mut h = Mat::zeros(d, d);
-        self.form(h.as_mut(), &mut GramScratch::default());
-        for j in 0..d {
-            for i in 0..j {
-                h[(i, j)] = h[(j, i)];
-            }
-        }
-        h
-    }
-
     /// The way of solving, with `Auto` resolved.
     pub fn way(&self) -> GramSolve {
         if self.solve != GramSolve::Auto {
@@ -143,6 +130,21 @@ impl GramView<'_> {
         let mut h = Mat::zeros(d, d);
         self.form(h.as_mut(), &mut GramScratch::default());
         visit(SymView::Dense(h.as_ref(), Stored::Lower));
+    }
+
+    /// H itself, both triangles, for solvers that want a matrix.
+    ///
+    /// Cost: Σ(row length)² flops and d² doubles, allocated at each call.
+    pub fn to_dense(&self) -> Mat<f64> {
+        let d = self.dimension();
+        let mut h = Mat::zeros(d, d);
+        self.form(h.as_mut(), &mut GramScratch::default());
+        for j in 1..d {
+            for i in 0..j {
+                h[(i, j)] = h[(j, i)];
+            }
+        }
+        h
     }
 
     /// Writes the lower triangle of H.
