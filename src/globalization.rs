@@ -42,6 +42,10 @@ pub trait Globalization {
     fn search(&mut self, probe: &mut Probe<'_>) -> Result<Outcome, Fault>;
     /// The adaptive constant, for the record.
     fn control(&self) -> f64;
+    /// Whether a trial is tested, so that an old Hessian does no harm.
+    fn judges(&self) -> bool {
+        true
+    }
 }
 
 /// The trial point and what is known there.

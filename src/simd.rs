@@ -171,6 +171,24 @@ pub(crate) fn exponents(out: &mut [f64], u: &[f64], cost: &[f64], offset: f64, s
     })
 }
 
+struct Dot<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl Loop for Dot<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        lanes_of_products::<FMA>(self.a, self.b)
+    }
+}
+
+/// aᵀb, for vectors long enough to pay for the choice of instructions.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    run(Dot { a, b })
+}
+
 struct Axpy<'a> {
     alpha: f64,
     x: &'a [f64],

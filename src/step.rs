@@ -107,6 +107,10 @@ pub trait Direction {
     fn is_reusable(&self) -> bool {
         false
     }
+    /// Writes the full Newton step that was prepared; false if the method knows none.
+    fn full_step(&self, _out: &mut [f64]) -> bool {
+        false
+    }
     /// Newton decrement sqrt(gᵀH⁻¹g), if the method computes it.
     fn decrement(&self) -> Option<f64> {
         None

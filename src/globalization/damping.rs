@@ -148,6 +148,26 @@ impl Globalization for Damping {
         if decrement == 0.0 {
             return Ok(Outcome::Floor);
         }
+        let outcome = self.attempt(probe, decrement)?;
+        if probe.phase.is_fresh() || matches!(outcome, Outcome::Accepted) {
+            return Ok(outcome);
+        }
+        // Rather a Hessian of this point than a shorter step, or an end, by that of another.
+        probe.refresh()?;
+        match probe.direction.decrement().unwrap_or(0.0) {
+            0.0 => Ok(Outcome::Floor),
+            decrement => self.attempt(probe, decrement),
+        }
+    }
+
+    fn judges(&self) -> bool {
+        use Schedule::{Armijo, Greedy, Universal};
+        matches!(self.schedule, Universal | Armijo | Greedy)
+    }
+}
+
+impl Damping {
+    fn attempt(&mut self, probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
         match self.schedule {
             Schedule::Universal => self.universal(probe, decrement),
             Schedule::Armijo => armijo(probe, decrement),
@@ -169,9 +189,7 @@ impl Globalization for Damping {
             }
         }
     }
-}
 
-impl Damping {
     fn universal(&mut self, probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
         let power = decrement.powf(KAPPA);
         let squared = decrement * decrement;
@@ -193,14 +211,8 @@ impl Damping {
                 }
                 Near::No | Near::Reached => {}
             }
-            // Rather a Hessian of this point than a shorter step with that of another.
             if !probe.phase.is_fresh() {
-                probe.refresh()?;
-                let decrement = probe.direction.decrement().unwrap_or(0.0);
-                if decrement == 0.0 {
-                    return Ok(Outcome::Floor);
-                }
-                return self.universal(probe, decrement);
+                return Ok(Outcome::Failed(crate::status::Failed::SearchFailed));
             }
         }
         // B. Backtracking on σ; every trial shares the one factorization.
@@ -278,6 +290,9 @@ fn armijo(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
         }
         if armijo_passes(probe, alpha * squared)? {
             return Ok(Outcome::Accepted);
+        }
+        if !probe.phase.is_fresh() {
+            break;
         }
         alpha *= 0.5;
     }

@@ -186,6 +186,17 @@ pub(crate) struct Cholesky {
     dense: DenseCholesky,
     sparse: SparseCholesky,
     gram: GramFactor,
+    last: Form,
+}
+
+/// Which of them factored last.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Form {
+    #[default]
+    None,
+    Dense,
+    Sparse,
+    Gram,
 }
 
 impl Cholesky {
@@ -196,11 +207,55 @@ impl Cholesky {
 
     /// Factors H + `shift`·I.
     pub(crate) fn factor(&mut self, view: SymView<'_>, shift: f64) -> Result<(), Breakdown> {
-        match view {
-            SymView::Sparse(..) => self.sparse.factor(view, shift),
-            SymView::Gram(gram) => self.gram.factor(&gram, shift),
-            _ => self.dense.factor(view, shift),
+        self.last = Form::None;
+        let form = match view {
+            SymView::Sparse(..) => {
+                self.sparse.factor(view, shift)?;
+                Form::Sparse
+            }
+            SymView::Gram(gram) => {
+                self.gram.factor(&gram, shift)?;
+                Form::Gram
+            }
+            _ => {
+                self.dense.factor(view, shift)?;
+                Form::Dense
+            }
+        };
+        self.last = form;
+        Ok(())
+    }
+
+    /// Whether the factor solves without its matrix: all but the dual form do.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self.last {
+            Form::None => false,
+            Form::Gram => self.gram.primal().is_some(),
+            _ => true,
         }
+    }
+
+    fn whole(&mut self) -> Result<&mut dyn Factor, Breakdown> {
+        match self.last {
+            Form::Dense => Ok(&mut self.dense),
+            Form::Sparse => Ok(&mut self.sparse),
+            Form::Gram => match self.gram.primal_mut() {
+                Some(factor) => Ok(factor),
+                None => Err(Breakdown::NotFactored),
+            },
+            Form::None => Err(Breakdown::NotFactored),
+        }
+    }
+
+    /// [`solve_in_place`](Self::solve_in_place) where the factor [`is_whole`](Self::is_whole).
+    pub(crate) fn solve_whole(&mut self, rhs: &mut [f64]) -> Result<(), Breakdown> {
+        self.whole()?.solve_in_place(rhs)
+    }
+
+    /// [`inverse_norm_squared`](Self::inverse_norm_squared) where the factor
+    /// [`is_whole`](Self::is_whole).
+    pub(crate) fn norm_squared_whole(&mut self, v: &[f64]) -> Result<f64, Breakdown> {
+        self.whole()?.inverse_norm_squared(v)
     }
 
     /// Overwrites `rhs` by (H + τI)⁻¹ `rhs`.

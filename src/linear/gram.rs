@@ -134,7 +134,8 @@ impl GramView<'_> {
 
     /// H itself, both triangles, for solvers that want a matrix.
     ///
-    /// Cost: Σ(row length)² flops and d² doubles, allocated at each call.
+    /// Cost: Σ(row length)² flops; d² doubles and as many for each of up to 16 stripes of the rows
+    /// are allocated at each call.
     pub fn to_dense(&self) -> Mat<f64> {
         let d = self.dimension();
         let mut h = Mat::zeros(d, d);
@@ -236,6 +237,15 @@ impl GramFactor {
             }
         }
         Ok(())
+    }
+
+    /// The factor of the d x d matrix, if that is what was factored.
+    pub(crate) fn primal(&self) -> Option<&DenseCholesky> {
+        (self.way != GramSolve::Dual).then_some(&self.factor)
+    }
+
+    pub(crate) fn primal_mut(&mut self) -> Option<&mut DenseCholesky> {
+        (self.way != GramSolve::Dual).then_some(&mut self.factor)
     }
 
     /// Overwrites v by (H + shift I)⁻¹ v.

@@ -145,9 +145,10 @@ impl<C> Raphson<DampedCore, C> {
     /// When the Hessian is evaluated again. Default: [`Refresh::Every`] step.
     ///
     /// A factor that is kept for several steps gives the direction and the local norms of all of
-    /// them; the tests of [`Schedule::Universal`] hold for any positive definite matrix. Where a
-    /// full step by an old Hessian fails, a new one is evaluated. Conjugate gradients keep
-    /// nothing.
+    /// them; the tests of [`Schedule::Universal`], [`Schedule::Armijo`] and [`Schedule::Greedy`]
+    /// hold for any positive definite matrix, the other schedules have none and take no other
+    /// rule than every step. Where a step by an old Hessian fails, a new one is evaluated.
+    /// Conjugate gradients and the dual form of a Gram matrix keep nothing.
     pub fn refresh(mut self, refresh: Refresh) -> Self {
         self.method = self.method.reusing(refresh);
         self

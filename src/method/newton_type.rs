@@ -408,6 +408,17 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
                 report: &mut self.course.report,
             };
             counted.refresh(&self.course.at.x)?;
+            // Steps by an old Hessian shrink where those of Newton's method do not.
+            let n = self.course.at.x.len();
+            let ready = self
+                .direction
+                .load(&mut counted, n, false)
+                .and_then(|()| self.direction.prepare(&mut counted, &self.course.at, 0.0));
+            match ready {
+                Err(Fault::Abort) => return Err(Fault::Abort),
+                Ok(()) if self.direction.full_step(&mut self.trial.step) => {}
+                _ => {}
+            }
         }
         Ok(match oracle.verify(&self.course.at.x, &self.trial.step) {
             Ok(()) => Status::Converged(test),
@@ -425,6 +436,10 @@ impl<D: Direction, G: Globalization, T: Preset> Method for NewtonType<D, G, T> {
         self.course.tolerances.check()?;
         self.phase.refresh.check()?;
         self.direction.check()?;
+        if self.phase.refresh != Refresh::Every(1) && !self.globalization.judges() {
+            let requirement = "every step: this rule accepts steps without a test";
+            return Err(Error::parameter("refresh", f64::NAN, requirement));
+        }
         if self.course.tolerances.decrement > 0.0 && !self.direction.has_decrement() {
             let requirement = "0: this method computes no Newton decrement";
             let value = self.course.tolerances.decrement;

@@ -14,9 +14,9 @@
 //! g = Aᵀ(c ℓ′) + μw, H = Aᵀ diag(c ℓ″) A + μI.
 //!
 //! # Cost
-//! Margins are computed once per point and shared by value, gradient and
-//! Hessian: 2 flops an entry forward, 2 backward. Backtracks along one
-//! direction cost no pass forward. The Hessian is an object of n weights that
+//! Value, gradient and the weights of the Hessian at a point come from one pass over the data: 2
+//! flops an entry forward, 2 backward, the latter even if only the value is wanted. Backtracks
+//! from the point of the last Hessian cost no pass forward. Equal rows are merged into one. The Hessian is an object of n weights that
 //! the solver factors in the cheapest of three ways, see
 //! [`gram`](crate::linear::gram).
 //!

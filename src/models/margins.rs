@@ -4,8 +4,7 @@
 //! two Hessians, further trials on the line through the anchor (the point of the
 //! last Hessian) and the first trial cost no pass at all: their margins are
 //! m(x + t(y − x)) = m(x) + t(m(y) − m(x)). Collinearity is found from the points
-//! themselves, to a few ulps, so nobody has to announce a line search and no
-//! backward error above that of a direct product arises. A Hessian is always
+//! themselves, to a few ulps of x and y, so nobody has to announce a line search. A Hessian is always
 //! evaluated from direct margins, so a resumed run sees the same bits.
 //!
 //! A model with K outputs has K margins a row, those of one output together.
@@ -65,7 +64,6 @@ pub(crate) struct Slot {
     pub(crate) evaluated: bool,
     /// Filled by the model: what second derivatives are made of, and scratch.
     pub(crate) weight: Vec<f64>,
-    pub(crate) weighted: bool,
     pub(crate) scratch: Vec<f64>,
     /// Filled by the model: Aᵀ times `rows`.
     pub(crate) gradient: Vec<f64>,
@@ -86,7 +84,9 @@ impl Slot {
 
     /// Whether this can be the first trial after the anchor.
     fn leads(&self) -> bool {
-        self.valid && self.direct && self.fresh && self.filled
+        let can = self.valid && self.direct && self.fresh && self.filled;
+        // A margin that has overflowed spoils the whole line.
+        can && self.margin.iter().all(|m| m.is_finite())
     }
 
     fn set(&mut self, w: &[f64], rows: usize, direct: bool) {
@@ -99,7 +99,6 @@ impl Slot {
         self.fresh = true;
         self.filled = !direct;
         self.evaluated = false;
-        self.weighted = false;
         self.sloped = false;
     }
 
@@ -154,6 +153,9 @@ impl Margins {
         if self.anchor.holds(w) {
             return &mut self.anchor;
         }
+        if self.first.holds(w) {
+            return &mut self.first;
+        }
         let current = &self.current;
         if self.lines && self.anchor.valid && !self.first.valid && current.leads() {
             std::mem::swap(&mut self.first, &mut self.current);
@@ -172,6 +174,15 @@ impl Margins {
         self.passes += 1;
         self.current.set(w, rows * self.outputs, true);
         &mut self.current
+    }
+
+    /// Makes the current point the anchor, if it is `w` and its margins are direct.
+    pub(crate) fn leave_from(&mut self, w: &[f64]) {
+        if self.current.holds(w) && self.current.direct && self.current.filled {
+            self.first.valid = false;
+            std::mem::swap(&mut self.anchor, &mut self.current);
+            self.current.valid = false;
+        }
     }
 
     /// The slot of `w` for a Hessian, which becomes the anchor; a product may have to fill it.

@@ -42,7 +42,10 @@ fn row<const FMA: bool>(margin: f64, label: f64, share: f64) -> (f64, f64, f64) 
     let likely = 1.0 / (1.0 + e);
     let rare = e * likely;
     let miss = if z < 0.0 { likely } else { rare };
-    (value, -share * label * miss, share * likely * rare)
+    // A row of no weight is left out, whatever its margin.
+    let or_none = |x: f64| if share == 0.0 { 0.0 } else { x };
+    let slope = or_none(-share * label * miss);
+    (or_none(value), slope, or_none(share * likely * rare))
 }
 
 struct Rows<'a> {
@@ -155,6 +158,8 @@ mod tests {
         assert_eq!(row::<true>(1e300, 1.0, 1.0), (0.0, -0.0, 0.0));
         assert_eq!(row::<true>(1e300, -1.0, 1.0), (1e300, 1.0, 0.0));
         assert_eq!(row::<false>(f64::INFINITY, -1.0, 1.0).0, f64::INFINITY);
+        assert_eq!(row::<true>(f64::INFINITY, -1.0, 0.0), (0.0, 0.0, 0.0));
+        assert_eq!(row::<false>(f64::NAN, 1.0, 0.0), (0.0, 0.0, 0.0));
         assert!(row::<true>(f64::NAN, 1.0, 1.0).0.is_nan());
         assert!(row::<true>(f64::NAN, 1.0, 1.0).1.is_nan());
     }

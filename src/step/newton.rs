@@ -101,12 +101,11 @@ impl Work {
         attempts: &mut u64,
     ) -> Result<(), Breakdown> {
         self.has_factor = true;
+        let again = self.loaded == Some(Loaded::Again);
+        self.shift = kept;
         match indefinite {
-            _ if self.loaded.is_none() => self.shift = kept,
-            _ if self.loaded == Some(Loaded::Again) => {
-                self.shift = kept;
-                self.factor.factor(view, kept)?;
-            }
+            // A matrix that is not quite the old one may want another shift.
+            _ if again && self.factor.factor(view, kept).is_ok() => {}
             Indefinite::Shift => {
                 let factor = &mut self.factor;
                 let mut attempt = |shift| {
@@ -122,6 +121,7 @@ impl Work {
             }
             Indefinite::Fail => {
                 *attempts += 1;
+                self.shift = 0.0;
                 self.factor.factor(view, 0.0)?;
             }
         }
@@ -140,6 +140,7 @@ impl Work {
         apply: &mut Apply<'_>,
     ) -> Result<(), Fault> {
         self.has_factor = false;
+        self.shift = 0.0;
         let options = CgOptions {
             relative_tolerance: forcing,
             max_iterations: CG_LIMIT * at.x.len().max(10),
@@ -195,9 +196,16 @@ impl Direction for NewtonDirection {
         for v in [&mut work.direction, &mut work.scratch, &mut work.diagonal] {
             v.resize(d, 0.0);
         }
-        work.shift = 0.0;
         let mut attempts = 0;
+        let keeps = work.loaded.is_none() && work.has_factor && work.factor.is_whole();
         let result = match oracle.inner.curvature() {
+            // The host may not have the matrix any more.
+            _ if keeps => {
+                work.direction.copy_from_slice(&at.g);
+                work.factor
+                    .solve_whole(&mut work.direction)
+                    .map_err(Fault::from)
+            }
             Curvature::Matrix(SymView::Gram(gram)) if gram.way() == GramSolve::Cg => {
                 gram.diagonal(&mut work.diagonal);
                 let products = &mut oracle.report.hessian_products;
@@ -280,6 +288,9 @@ impl Direction for NewtonDirection {
             return None;
         }
         oracle.report.solves += 1;
+        if self.work.factor.is_whole() {
+            return self.work.factor.norm_squared_whole(v).ok();
+        }
         match oracle.curvature() {
             Curvature::Matrix(view) => self.work.factor.inverse_norm_squared(view, v).ok(),
             Curvature::Products => None,
@@ -291,6 +302,13 @@ impl Direction for NewtonDirection {
     }
 
     fn is_reusable(&self) -> bool {
-        self.work.has_factor
+        self.work.has_factor && self.work.factor.is_whole()
+    }
+
+    fn full_step(&self, out: &mut [f64]) -> bool {
+        for (out, n) in out.iter_mut().zip(&self.work.direction) {
+            *out = -n;
+        }
+        true
     }
 }

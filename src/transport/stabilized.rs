@@ -12,8 +12,8 @@
 use super::bands::{Bands, EXP_WORK};
 use super::problem::Reduced;
 use super::semidual::Point;
-use crate::parallel::{chunks_mut, dot};
-use crate::simd::{axpy, exp_sum, exponents};
+use crate::parallel::chunks_mut;
+use crate::simd::{axpy, dot, exp_sum, exponents};
 
 /// v and 1/v at most before they are absorbed.
 const ABSORB: f64 = 1e3;

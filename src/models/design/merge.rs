@@ -78,12 +78,42 @@ fn hash(((cols, values), label): ((&[u32], &[f64]), f64)) -> u64 {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let spread = |x: u64| x.wrapping_mul(FACTOR);
     // Two chains of short steps; the products are off them.
-    let mut columns = spread((label + 0.0).to_bits() >> 32);
+    let bits = |x: f64| {
+        let x = (x + 0.0).to_bits();
+        x ^ (x >> 32)
+    };
+    let mut columns = spread(bits(label));
     let mut numbers = cols.len() as u64;
     for (&j, &v) in cols.iter().zip(values) {
         columns = columns.rotate_left(7) ^ spread(u64::from(j) + 1);
-        numbers = numbers.rotate_left(9) ^ spread((v + 0.0).to_bits() >> 11);
+        numbers = numbers.rotate_left(9) ^ spread(bits(v));
     }
     let h = spread(columns ^ numbers.rotate_left(32));
     h ^ (h >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(n: usize, kinds: usize) -> Dataset {
+        let rows: Vec<Vec<f64>> = (0..n).map(|i| vec![(i % kinds) as f64, 0.0]).collect();
+        let labels: Vec<f64> = (0..n).map(|i| 1e12 + f64::from(i % 2 == 0)).collect();
+        Dataset::from_rows(&rows, &labels).unwrap()
+    }
+
+    #[test]
+    fn equal_rows_with_equal_labels_are_found() {
+        for n in [2048, 4096, 4097, 10_001] {
+            let merged = Merged::find(&data(n, 7)).unwrap();
+            assert_eq!(merged.first, (0..14).collect::<Vec<u32>>());
+            assert!((0..n).all(|i| merged.class[i] as usize == i % 14));
+            let ones = merged.add_up(&vec![1.0; n]);
+            assert_eq!(ones.iter().sum::<f64>(), n as f64);
+        }
+        assert!(Merged::find(&data(2047, 7)).is_none());
+        // One in a hundred is equal to another.
+        assert!(Merged::find(&data(10_000, 9900)).is_none());
+        assert!(Merged::find(&data(4000, 3960)).is_none());
+    }
 }

@@ -3,7 +3,9 @@
 //! A step that cuts the gradient to a tenth does not need a Hessian that is right to eight digits.
 //! The Hessian of b rows, drawn at random, has a relative error of about √(d/b), so that Newton's
 //! method with it cuts the gradient to about this part, for b/n of the price. The sample
-//! therefore begins with 8d rows and grows as the steps ask for it:
+//! therefore begins with 8d rows and grows as the steps ask for it. Row i is drawn with a
+//! probability in proportion to its weight cᵢ, at most 1, and n is the number of rows that count,
+//! 1/Σcᵢ²:
 //!
 //! * where the last step cut the gradient to less than 1.5√(d/b), the error of the sample may be
 //!   what limits the steps: the next Hessian is that of four times as many rows;
@@ -14,7 +16,9 @@
 //! From half the rows on the Hessian is exact. Values and gradients always are, and so is what
 //! the run converges to; a method that accepts any Hessian approximation, and keeps one as long as
 //! it serves, turns the savings into time. Which rows belong to a sample depends on their
-//! numbers alone, so that runs repeat, and smaller samples are parts of larger ones.
+//! numbers and weights alone, so that runs repeat, and smaller samples are parts of larger ones.
+//! The size of the sample is the object's: make one for each run. A run that is resumed from a
+//! checkpoint on a new one begins with a small sample again; it converges as well, by other steps.
 //!
 //! Source: R. H. Byrd, G. M. Chin, W. Neveitt, J. Nocedal, "On the use of stochastic Hessian
 //! information in optimization methods for machine learning" (2011), for subsampled Hessians;
@@ -46,11 +50,16 @@ const WHOLE: f64 = 0.5;
 /// A linear model whose Hessians are those of a growing sample of its rows; see the
 /// [module](self).
 ///
+/// Without a penalty a small sample may be singular where the Hessian of all rows is not; the
+/// default [`Indefinite::Shift`](crate::Indefinite) copes with that.
+///
 /// Made by [`LinearModel::sampled`]. Any method that takes argmin's three traits runs on it; one
 /// that expects exact Hessians may take more steps.
 #[derive(Debug)]
 pub struct Sampled<'a, L> {
     model: &'a LinearModel<L>,
+    /// Rows that count.
+    rows: f64,
     state: Mutex<State>,
 }
 
@@ -58,7 +67,8 @@ pub struct Sampled<'a, L> {
 struct State {
     /// Rows of the sample over all rows.
     part: f64,
-    /// ‖g‖ at the last two points, the later one last.
+    /// The last point whose gradient was evaluated, ‖g‖ at the one before and there.
+    at: Vec<f64>,
     slopes: [f64; 2],
     /// Hessians of this size so far.
     used: u32,
@@ -69,15 +79,18 @@ struct State {
 impl<L: Loss> LinearModel<L> {
     /// This function with Hessians of a growing sample of the rows.
     pub fn sampled(&self) -> Sampled<'_, L> {
-        let rows = self.shared.design.nrows() as f64;
+        let squares: f64 = self.shared.share.iter().map(|c| c * c).sum();
+        let rows = 1.0 / squares;
         let state = State {
             part: (FIRST * self.dimension() as f64 / rows).min(1.0),
+            at: Vec::new(),
             slopes: [f64::INFINITY; 2],
             used: 0,
             cost: 0.0,
         };
         Sampled {
             model: self,
+            rows,
             state: Mutex::new(state),
         }
     }
@@ -137,15 +150,13 @@ impl<L: Loss> Sampled<'_, L> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The part of the rows for the next Hessian.
-    fn part(&self) -> f64 {
-        let model = self.model;
-        let rows = model.shared.design.nrows() as f64;
+    /// The part of the rows for the next Hessian, at w.
+    fn part(&self, w: &[f64]) -> f64 {
         let mut state = self.lock();
         let [before, after] = state.slopes;
-        let error = (model.dimension() as f64 / (state.part * rows)).sqrt();
-        // NaN compares false: nothing was learnt.
-        let limits = after < LIMIT * error * before;
+        let error = (self.model.dimension() as f64 / (state.part * self.rows)).sqrt();
+        // NaN compares false: nothing was learnt, as where the last gradient is a rejected trial's.
+        let limits = state.at == w && after < LIMIT * error * before;
         if state.used >= MOST || (state.used > 0 && limits) {
             state.part = (GROWTH * state.part).min(1.0);
             state.used = 0;
@@ -154,8 +165,23 @@ impl<L: Loss> Sampled<'_, L> {
             state.part = 1.0;
         }
         state.used += 1;
-        state.cost += state.part;
         state.part
+    }
+
+    /// The rows of a sample and their weights in it.
+    fn choose(&self, part: f64) -> (Vec<usize>, Vec<f64>) {
+        let share = &self.model.shared.share;
+        let chance = |i: usize| (part * self.rows * share[i]).min(1.0);
+        let chosen: Vec<usize> = match part < 1.0 {
+            true => (0..share.len())
+                .filter(|&i| belongs(i, chance(i)))
+                .collect(),
+            false => Vec::new(),
+        };
+        let weights = chosen.iter().map(|&i| share[i] / chance(i));
+        let total: f64 = weights.clone().sum();
+        let weights = weights.map(|weight| weight / total).collect();
+        (chosen, weights)
     }
 }
 
@@ -184,7 +210,10 @@ impl<L: Loss> Gradient for Sampled<'_, L> {
     fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, HostError> {
         let g = self.model.gradient(w)?;
         let mut state = self.lock();
-        state.slopes = [state.slopes[1], norm(&g)];
+        if state.at != *w {
+            state.at.clone_from(w);
+            state.slopes = [state.slopes[1], norm(&g)];
+        }
         Ok(g)
     }
 }
@@ -194,27 +223,30 @@ impl<L: Loss> Hessian for Sampled<'_, L> {
     type Hessian = WeightedGram<L>;
 
     fn hessian(&self, w: &Vec<f64>) -> Result<WeightedGram<L>, HostError> {
-        let (model, part) = (self.model, self.part());
+        let model = self.model;
+        model.ready(w)?;
         let s = &model.shared;
-        let chosen: Vec<usize> = match part < 1.0 {
-            true => (0..s.label.len())
-                .filter(|&i| belongs(i, part) && s.share[i] > 0.0)
-                .collect(),
-            false => Vec::new(),
-        };
+        let (chosen, share) = self.choose(self.part(w));
         if chosen.is_empty() {
+            self.lock().cost += 1.0;
             return Hessian::hessian(model, w);
         }
-        model.ready(w)?;
-        let total: f64 = chosen.iter().map(|&i| s.share[i]).sum();
+        self.lock().cost += chosen.len() as f64 / s.label.len() as f64;
+        // Backtracks from here need no pass.
+        model.margins.with(|margins| margins.leave_from(w));
         let sample = LinearModel::of(Shared {
             design: Arc::new(s.design.select(&chosen)),
             label: chosen.iter().map(|&i| s.label[i]).collect(),
-            share: chosen.iter().map(|&i| s.share[i] / total).collect(),
+            share,
             merged: None,
             loss: s.loss.clone(),
             defect: None,
             partial: true,
+            // As the whole, or a factor could not be kept.
+            solve: match s.gram(&[]).way() {
+                GramSolve::Dual => GramSolve::Auto,
+                way => way,
+            },
             ..**s
         });
         Ok(WeightedGram {
