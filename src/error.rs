@@ -164,6 +164,14 @@ pub enum Error {
     #[cfg(feature = "libsvm")]
     #[error(transparent)]
     Libsvm(#[from] crate::libsvm::Error),
+    /// A run on several ranks broke off, on all of them.
+    #[cfg(feature = "distributed")]
+    #[error(transparent)]
+    Distributed(#[from] crate::distributed::Error),
+    /// A row cache that cannot be used.
+    #[cfg(feature = "mmap")]
+    #[error(transparent)]
+    Cache(#[from] crate::stream::Error),
     /// Reading or writing failed.
     #[error("{path}: {source}")]
     Io {

@@ -84,7 +84,8 @@
 //! Default: `nalgebra`, `sprs`, `rayon`, `libsvm`. Optional: `ndarray` (arrays as
 //! parameters and matrices), `serde` (checkpoints), `progress` and `plot`
 //! (observers), `num-dual` (exact derivatives by dual numbers), `problems` (test
-//! problems; implies `num-dual`).
+//! problems; implies `num-dual`), `distributed` (rows over the ranks of a parallel program; MPI by
+//! the crate `raphson-mpi`), `mmap` (rows on disk).
 //!
 //! Results do not depend on the number of threads.
 
@@ -99,6 +100,8 @@ pub mod check;
 pub mod constraints;
 pub mod data;
 pub mod difference;
+#[cfg(feature = "distributed")]
+pub mod distributed;
 pub mod edge;
 pub mod error;
 pub mod finite_sum;
@@ -122,6 +125,8 @@ pub mod solver;
 pub mod status;
 mod step;
 pub mod stochastic;
+#[cfg(feature = "mmap")]
+pub mod stream;
 pub mod subproblem;
 mod termination;
 pub mod transport;

@@ -28,11 +28,19 @@
 //! feature `rayon` the parts of a block are scanned by several threads; neither the rows nor the
 //! errors depend on the number of threads.
 
+#[cfg(feature = "mmap")]
+mod cache;
 mod reader;
 mod scan;
+#[cfg(feature = "distributed")]
+mod shards;
 mod writer;
 
+#[cfg(feature = "mmap")]
+pub use cache::to_cache;
 pub use reader::{IndexBase, Reader};
+#[cfg(feature = "distributed")]
+pub use shards::FileShard;
 pub use writer::Writer;
 
 use std::io;
@@ -189,6 +197,9 @@ pub enum ErrorKind {
         /// What follows the colon.
         text: String,
     },
+    /// A gzip file that is to be cut into parts for several ranks.
+    #[error("a gzip file cannot be cut into parts: decompress it, or give a list of part files")]
+    GzipInParts,
     /// [`Reader::n_features`] was given more than columns can be numbered.
     #[error("n_features = {n_features}: must be at most 2^32 - 1")]
     TooManyFeatures {

@@ -16,7 +16,7 @@
 //! [`Mlp`], [`Softmax`], [`LeastSquares`] and [`LogisticRegression`] are
 //! [`OutputModel`](crate::OutputModel)s.
 
-mod batch;
+pub(crate) mod batch;
 pub(crate) mod design;
 pub mod linear;
 pub mod logistic;

@@ -73,9 +73,20 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         None => format!("{name} (carried)"),
     };
     let seconds = [load_seconds, solve_seconds];
-    let result = report::json(arguments, &name, &data, mu, &run, seconds, threads);
+    let size = report::Size {
+        n: data.n_rows(),
+        d: data.n_features(),
+        nnz: data.nnz(),
+    };
+    let end = report::End {
+        status: run.status,
+        f: run.f,
+        gradient_norm: run.gradient_norm,
+        report: &run.report,
+    };
+    let result = report::json(arguments, &name, size, mu, &end, seconds, threads);
     if arguments.json.as_deref() != Some(Path::new("-")) {
-        report::table(&result, &run);
+        report::table(&result, run.status);
     }
     if let Some(path) = &arguments.solution {
         let lines: String = run.x.iter().map(|w| format!("{w:?}\n")).collect();

@@ -1,35 +1,50 @@
 //! The result of a run, for programs and for people.
 
 use super::arguments::Arguments;
-use raphson::{Dataset, Error, Run};
+use raphson::{Error, Report, Status};
 use std::io::Write;
 use std::path::Path;
+
+/// The size of the data.
+pub struct Size {
+    pub n: usize,
+    pub d: usize,
+    pub nnz: usize,
+}
+
+/// How a run ended.
+pub struct End<'a> {
+    pub status: Status,
+    pub f: f64,
+    pub gradient_norm: f64,
+    pub report: &'a Report,
+}
 
 /// The result under the names of the contract; reading and solving took seconds of the wall clock
 /// and of the CPU. Numbers that are not finite become null.
 pub fn json(
     arguments: &Arguments,
     name: &str,
-    data: &Dataset,
+    size: Size,
     mu: f64,
-    run: &Run<Vec<f64>>,
+    run: &End<'_>,
     [load, solve]: [[f64; 2]; 2],
     threads: usize,
 ) -> serde_json::Value {
     let gap = (mu > 0.0 && !arguments.intercept)
         .then(|| run.gradient_norm * (run.gradient_norm / (2.0 * mu)));
-    let report = &run.report;
+    let report = run.report;
     serde_json::json!({
         "data": name,
-        "n": data.n_rows(),
-        "d": data.n_features(),
-        "nnz": data.nnz(),
+        "n": size.n,
+        "d": size.d,
+        "nnz": size.nnz,
         "solver": arguments.solver.name(),
         "mu": mu,
         "tol": arguments.tol.or(arguments.gap.is_none().then_some(1e-8)),
         "gap": arguments.gap,
         "status": run.status.name(),
-        "converged": run.converged(),
+        "converged": run.status.is_converged(),
         "f": run.f,
         "grad_norm": run.gradient_norm,
         "gap_bound": gap,
@@ -49,7 +64,7 @@ pub fn json(
 }
 
 /// Prints the result for people.
-pub fn table(result: &serde_json::Value, run: &Run<Vec<f64>>) {
+pub fn table(result: &serde_json::Value, status: Status) {
     for key in [
         "data",
         "n",
@@ -77,7 +92,7 @@ pub fn table(result: &serde_json::Value, run: &Run<Vec<f64>>) {
             value.as_str().map_or(value.to_string(), String::from)
         );
     }
-    println!("{:>16}  {}", "status", run.status);
+    println!("{:>16}  {}", "status", status);
 }
 
 /// Writes to a file, or to standard output for -.

@@ -117,19 +117,38 @@ impl Reader {
     }
 
     fn scan_file(&self, path: &Path) -> Result<Scan, Error> {
-        let name = path.display().to_string();
-        let file = File::open(path)
-            .map_err(|source| Error::io(&name, None, ErrorKind::Io(source.kind()), source))?;
-        self.scan(BufReader::with_capacity(BUFFER, file), &name)
+        let (input, name) = open(path)?;
+        self.scan(input, &name)
     }
 
-    fn scan(&self, mut input: impl BufRead, name: &str) -> Result<Scan, Error> {
-        if let Some(n_features) = self.n_features
-            && n_features as u64 > MAX_FEATURES
-        {
-            let kind = ErrorKind::TooManyFeatures { n_features };
-            return Err(Error::content(name, None, kind));
+    fn scan(&self, input: impl BufRead, name: &str) -> Result<Scan, Error> {
+        let mut scan = self.blank(name);
+        self.scan_into(&mut scan, input, name)?;
+        if scan.labels.is_empty() {
+            return Err(Error::content(name, None, ErrorKind::Empty));
         }
+        Ok(scan)
+    }
+
+    /// Adds the rows of a stream, plain or gzip, to those of others; there may be none.
+    pub(super) fn scan_into(
+        &self,
+        scan: &mut Scan,
+        input: impl BufRead,
+        name: &str,
+    ) -> Result<(), Error> {
+        self.scan_with(scan, input, name, &mut |_| Ok(()))
+    }
+
+    /// The same, and lets `take` have the rows now and then.
+    pub(super) fn scan_with(
+        &self,
+        scan: &mut Scan,
+        mut input: impl BufRead,
+        name: &str,
+        take: &mut TakeRows<'_>,
+    ) -> Result<(), Error> {
+        self.check_features(name)?;
         let mut head = Vec::new();
         input
             .by_ref()
@@ -138,33 +157,51 @@ impl Reader {
             .map_err(|source| Error::io(name, None, ErrorKind::Io(source.kind()), source))?;
         let compressed = head == GZIP_MAGIC;
         let input = Cursor::new(head).chain(input);
+        scan.name = name.into();
         if compressed {
             let plain = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input));
-            self.scan_lines(plain, name, gzip_trouble)
+            self.scan_blocks(scan, plain, gzip_trouble, [BLOCK, BLOCKS], take)
         } else {
-            self.scan_lines(input, name, ErrorKind::Io)
+            self.scan_blocks(scan, input, ErrorKind::Io, [BLOCK, BLOCKS], take)
         }
     }
 
-    fn scan_lines(
-        &self,
-        input: impl Read,
-        name: &str,
-        trouble: fn(io::ErrorKind) -> ErrorKind,
-    ) -> Result<Scan, Error> {
-        self.scan_blocks(input, name, trouble, BLOCK, BLOCKS)
+    /// Whether as many features can be numbered.
+    pub(super) fn check_features(&self, name: &str) -> Result<(), Error> {
+        match self.n_features {
+            Some(n_features) if n_features as u64 > MAX_FEATURES => {
+                let kind = ErrorKind::TooManyFeatures { n_features };
+                Err(Error::content(name, None, kind))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// No rows yet.
+    pub(super) fn blank(&self, name: &str) -> Scan {
+        Scan::new(name, self.base, self.n_features)
+    }
+
+    #[cfg(any(feature = "distributed", feature = "mmap"))]
+    pub(super) fn base(&self) -> IndexBase {
+        self.base
+    }
+
+    #[cfg(any(feature = "distributed", feature = "mmap"))]
+    pub(super) fn features(&self) -> Option<usize> {
+        self.n_features
     }
 
     /// `size` is that of a block but for its last line, `count` blocks are read at a time.
     fn scan_blocks(
         &self,
+        scan: &mut Scan,
         mut input: impl Read,
-        name: &str,
         trouble: fn(io::ErrorKind) -> ErrorKind,
-        size: usize,
-        count: usize,
-    ) -> Result<Scan, Error> {
-        let mut scan = Scan::new(name, self.base, self.n_features);
+        [size, count]: [usize; 2],
+        take: &mut TakeRows<'_>,
+    ) -> Result<(), Error> {
+        scan.lines = 0;
         let mut parts: Vec<Part> = Vec::new();
         // With room for the end of the last line.
         let mut buffer = vec![0; size * count + 1];
@@ -182,8 +219,7 @@ impl Reader {
             let text = &buffer;
             chunks_mut(&mut parts[..used], 1, WORK * whole, |_, part| {
                 for Part { range, scan } in part {
-                    let scan =
-                        scan.get_or_insert_with(|| Scan::new("", self.base, self.n_features));
+                    let scan = scan.get_or_insert_with(|| self.blank(""));
                     scan.clear();
                     scan.block(&text[range.clone()]);
                 }
@@ -194,13 +230,14 @@ impl Reader {
             {
                 scan.append(part);
                 if let Some((line, kind)) = scan.error.take() {
-                    return Err(Error::content(name, Some(line), kind));
+                    return Err(Error::content(&scan.name, Some(line), kind));
                 }
             }
+            take(scan)?;
             match end {
                 Err(source) => {
                     let line = Some(scan.lines + 1);
-                    return Err(Error::io(name, line, trouble(source.kind()), source));
+                    return Err(Error::io(&scan.name, line, trouble(source.kind()), source));
                 }
                 Ok(true) => break,
                 Ok(false) => {}
@@ -212,10 +249,7 @@ impl Reader {
                 buffer.resize(2 * buffer.len(), 0);
             }
         }
-        if scan.labels.is_empty() {
-            return Err(Error::content(name, None, ErrorKind::Empty));
-        }
-        Ok(scan)
+        Ok(())
     }
 
     fn finish_one(&self, scan: Scan) -> Result<Dataset, Error> {
@@ -238,6 +272,12 @@ impl Reader {
             IndexBase::Zero => true,
             IndexBase::Auto => scans.iter().any(|scan| scan.has_zero),
         };
+        let width = self.width(scans, zero_based)?;
+        Ok((zero_based, self.n_features.unwrap_or(width)))
+    }
+
+    /// The width that the largest index asks for.
+    pub(super) fn width(&self, scans: &[Scan], zero_based: bool) -> Result<usize, Error> {
         let mut width = 0;
         for scan in scans {
             if let Some((index, line)) = scan.largest {
@@ -247,11 +287,23 @@ impl Reader {
                 width = width.max(index as usize + usize::from(zero_based));
             }
         }
-        Ok((zero_based, self.n_features.unwrap_or(width)))
+        Ok(width)
     }
 }
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Is given the rows that were read and may take them.
+pub(super) type TakeRows<'a> = dyn FnMut(&mut Scan) -> Result<(), Error> + 'a;
+
+/// Opens a file and names it.
+pub(super) fn open(path: &Path) -> Result<(BufReader<File>, String), Error> {
+    let name = path.display().to_string();
+    match File::open(path) {
+        Ok(file) => Ok((BufReader::with_capacity(BUFFER, file), name)),
+        Err(source) => Err(Error::io(&name, None, ErrorKind::Io(source.kind()), source)),
+    }
+}
+
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER: usize = 1 << 16;
 /// Bytes of a block.
 const BLOCK: usize = 1 << 16;
@@ -321,10 +373,17 @@ mod tests {
         );
     }
 
+    fn scanned(reader: &Reader, input: impl Read, sizes: [usize; 2]) -> Result<Scan, Error> {
+        let mut scan = reader.blank("t");
+        reader.scan_blocks(&mut scan, input, ErrorKind::Io, sizes, &mut |_| Ok(()))?;
+        match scan.labels.is_empty() {
+            true => Err(Error::content("t", None, ErrorKind::Empty)),
+            false => Ok(scan),
+        }
+    }
+
     fn shown(reader: &Reader, text: &[u8], size: usize, count: usize) -> String {
-        let outcome = reader
-            .scan_blocks(text, "t", ErrorKind::Io, size, count)
-            .and_then(|scan| reader.finish_one(scan));
+        let outcome = scanned(reader, text, [size, count]).and_then(|scan| reader.finish_one(scan));
         match outcome {
             Ok(data) => {
                 let rows: Vec<_> = (0..data.n_rows()).map(|i| data.row(i)).collect();
@@ -390,7 +449,7 @@ mod tests {
     fn a_stream_that_breaks_names_the_line_unless_an_earlier_one_is_wrong() {
         let said = |text: &str, size| {
             let input = Breaks(text.as_bytes());
-            let scan = Reader::new().scan_blocks(input, "t", ErrorKind::Io, size, 2);
+            let scan = scanned(&Reader::new(), input, [size, 2]);
             scan.err().map(|error| (error.line, error.kind))
         };
         for size in 1..40 {

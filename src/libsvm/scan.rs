@@ -64,6 +64,40 @@ impl Scan {
         self.error = None;
     }
 
+    /// Hands over the rows since the last call, with columns from 0, and forgets them.
+    #[cfg(feature = "mmap")]
+    pub(super) fn drain(
+        &mut self,
+        zero_based: bool,
+        mut take: impl FnMut(f64, &[u32], &[f64]) -> Result<(), crate::Error>,
+    ) -> Result<(), crate::Error> {
+        if !zero_based {
+            self.indices.iter_mut().for_each(|index| *index -= 1);
+        }
+        for (range, label) in self.indptr.windows(2).zip(&self.labels) {
+            let range = range[0]..range[1];
+            take(*label, &self.indices[range.clone()], &self.values[range])?;
+        }
+        self.indptr.truncate(1);
+        self.indices.clear();
+        self.values.clear();
+        self.labels.clear();
+        self.qids.clear();
+        Ok(())
+    }
+
+    /// Whether the rows have query ids.
+    #[cfg(feature = "distributed")]
+    pub(super) fn has_qids(&self) -> bool {
+        !self.qids.is_empty()
+    }
+
+    /// Entries that are not zero.
+    #[cfg(feature = "distributed")]
+    pub(super) fn nnz(&self) -> usize {
+        self.values.iter().filter(|v| **v != 0.0).count()
+    }
+
     /// Adds the lines that follow.
     ///
     /// A row with a query id among rows without, or the other way round, may show only here.

@@ -19,6 +19,15 @@ impl<M> Default for LastBatch<M> {
 }
 
 impl<M> LastBatch<M> {
+    /// Forgets the last batch.
+    #[cfg(feature = "mmap")]
+    pub(crate) fn forget(&self) {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
     /// The model of the rows `terms` of `n`, made by `make` unless it is the last one.
     ///
     /// # Errors

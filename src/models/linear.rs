@@ -213,6 +213,12 @@ impl<L: Loss> LinearModel<L> {
         }
     }
 
+    /// As the model of a batch, which tells nothing about the whole.
+    #[cfg(feature = "mmap")]
+    pub(crate) fn part(self) -> Self {
+        self.change(|s| s.partial = true)
+    }
+
     fn change(self, change: impl FnOnce(&mut Shared<L>)) -> Self {
         let mut shared = Arc::unwrap_or_clone(self.shared);
         change(&mut shared);
@@ -315,6 +321,18 @@ impl<L: Loss> LinearModel<L> {
         self.margins.with(|margins| margins.passes)
     }
 
+    /// Whether directions may be looked for in which the loss has no minimum.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn recedes(&self) -> bool {
+        self.shared.may_object()
+    }
+
+    /// Least and largest [`Loss::advance`] over the rows.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn advance(&self, w: &[f64]) -> (f64, f64) {
+        self.shared.advance(w)
+    }
+
     pub(crate) fn loss(&self) -> &L {
         &self.shared.loss
     }
@@ -335,13 +353,13 @@ impl<L: Loss> LinearModel<L> {
         };
         let s = &self.shared;
         let part = self.last.get(s.terms(), terms, || {
-            self.part(terms, batch_shares(s.all_shares(), terms))
+            self.restricted(terms, batch_shares(s.all_shares(), terms))
         })?;
         evaluate(&part)
     }
 
     /// The model of the rows `terms` of the data with these shares.
-    fn part(&self, terms: &[usize], share: Vec<f64>) -> Self {
+    fn restricted(&self, terms: &[usize], share: Vec<f64>) -> Self {
         let s = &self.shared;
         let places: Vec<usize> = terms.iter().map(|&i| s.place(i)).collect();
         LinearModel::of(Shared {
@@ -364,7 +382,7 @@ impl<L: Loss> LinearModel<L> {
         }
         self.unmerged.get_or_init(|| {
             let all: Vec<usize> = (0..s.terms()).collect();
-            Arc::new(self.part(&all, s.all_shares().to_vec()))
+            Arc::new(self.restricted(&all, s.all_shares().to_vec()))
         })
     }
 
@@ -492,27 +510,35 @@ impl<L: Loss> Shared<L> {
         if !self.may_object() {
             return Ok(());
         }
-        let mut margin = vec![0.0; self.label.len()];
-        let mut range = |w: &[f64]| {
-            self.design.mul(w, &mut margin);
-            let rows = margin.iter().zip(&self.label).zip(&self.share);
-            rows.filter(|(_, c)| **c > 0.0)
-                .map(|((m, y), _)| self.loss.advance(*m, *y))
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), z| {
-                    (low.min(z), high.max(z))
-                })
-        };
-        // All rows advance: w is a proof.
-        let complete = range(x).0 > 0.0;
-        // A Newton step along a direction of recession moves margins by about one
-        // and none backward: no minimizer can lie ahead.
-        let (low, high) = range(step);
-        let quasi = high >= 0.1 && low >= -1e-6 * high;
-        if complete || quasi {
-            return Err(Failed::Separable);
-        }
-        Ok(())
+        recedes(self.advance(x), self.advance(step))
     }
+
+    /// Least and largest [`Loss::advance`] over the rows.
+    fn advance(&self, w: &[f64]) -> (f64, f64) {
+        let mut margin = vec![0.0; self.label.len()];
+        self.design.mul(w, &mut margin);
+        let rows = margin.iter().zip(&self.label).zip(&self.share);
+        rows.filter(|(_, c)| **c > 0.0)
+            .map(|((m, y), _)| self.loss.advance(*m, *y))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), z| {
+                (low.min(z), high.max(z))
+            })
+    }
+}
+
+/// Whether a loss has no minimum, by the extremes of [`Loss::advance`] at a point and along the
+/// step that led there.
+pub(crate) fn recedes(at: (f64, f64), along: (f64, f64)) -> Result<(), Failed> {
+    // All rows advance: the point is a proof.
+    let complete = at.0 > 0.0;
+    // A Newton step along a direction of recession moves margins by about one
+    // and none backward: no minimizer can lie ahead.
+    let (low, high) = along;
+    let quasi = high >= 0.1 && low >= -1e-6 * high;
+    if complete || quasi {
+        return Err(Failed::Separable);
+    }
+    Ok(())
 }
 
 /// The Hessian of a linear model: weights, not a matrix.

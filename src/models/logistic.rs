@@ -63,35 +63,19 @@ impl LogisticRegression {
     /// Data that cannot be fitted shows at the first evaluation or in
     /// [`check`](LinearModel::check).
     pub fn new(data: &Dataset) -> Self {
-        let classes = data.classes();
-        let listed = || {
-            let shown: Vec<String> = classes.iter().take(8).map(f64::to_string).collect();
-            shown.join(", ")
-        };
-        let defect = (classes.len() > 2).then(|| {
-            format!(
-                "{} labels ({}{}): a binary model takes two; for more use a multinomial (softmax) model",
-                classes.len(),
-                listed(),
-                if classes.len() > 8 { ", …" } else { "" }
-            )
+        LogisticRegression::with_classes(data, &data.classes())
+    }
+
+    /// The same with the distinct labels, in increasing order, of more data than `data`, as where
+    /// it is one of several parts.
+    pub fn with_classes(data: &Dataset, classes: &[f64]) -> Self {
+        let (loss, defect) = Logistic::of(classes);
+        let defect = defect.or_else(|| {
+            let y = data.labels().iter().find(|y| !classes.contains(y))?;
+            Some(format!("label {y} is not among the classes {classes:?}"))
         });
-        let labels = match classes.as_slice() {
-            [one] if *one > 0.0 => (-one.abs(), *one),
-            [one] => (*one, one.abs().max(1.0)),
-            [low, .., high] => (*low, *high),
-            [] => (-1.0, 1.0),
-        };
-        let sign = data
-            .labels()
-            .iter()
-            .map(|&y| if y == labels.1 { 1.0 } else { -1.0 })
-            .collect();
-        let one_class = match classes.as_slice() {
-            [one] => Some(*one),
-            _ => None,
-        };
-        LinearModel::with_labels(data, sign, Logistic { labels, one_class }, defect)
+        let sign = data.labels().iter().map(|&y| loss.sign(y)).collect();
+        LinearModel::with_labels(data, sign, loss, defect)
     }
 
     /// Probability of the positive class (the larger label) for every row.
@@ -117,6 +101,40 @@ impl LogisticRegression {
         Ok(m.iter()
             .map(|m| if *m > 0.0 { high } else { low })
             .collect())
+    }
+}
+
+impl Logistic {
+    /// The loss for these classes, in increasing order, and what is wrong with them, if anything.
+    pub(crate) fn of(classes: &[f64]) -> (Self, Option<String>) {
+        let listed = || {
+            let shown: Vec<String> = classes.iter().take(8).map(f64::to_string).collect();
+            shown.join(", ")
+        };
+        let defect = (classes.len() > 2).then(|| {
+            format!(
+                "{} labels ({}{}): a binary model takes two; for more use a multinomial (softmax) model",
+                classes.len(),
+                listed(),
+                if classes.len() > 8 { ", …" } else { "" }
+            )
+        });
+        let labels = match classes {
+            [one] if *one > 0.0 => (-one.abs(), *one),
+            [one] => (*one, one.abs().max(1.0)),
+            [low, .., high] => (*low, *high),
+            [] => (-1.0, 1.0),
+        };
+        let one_class = match classes {
+            [one] => Some(*one),
+            _ => None,
+        };
+        (Logistic { labels, one_class }, defect)
+    }
+
+    /// y = ±1 of a label.
+    pub(crate) fn sign(&self, label: f64) -> f64 {
+        if label == self.labels.1 { 1.0 } else { -1.0 }
     }
 }
 

@@ -100,18 +100,26 @@ impl Softmax {
     ///
     /// Data that cannot be fitted shows at the first evaluation or in [`check`](Softmax::check).
     pub fn new(data: &Dataset) -> Self {
-        let labels = data.classes();
-        let class = data
+        Softmax::with_classes(data, &data.classes())
+    }
+
+    /// The same with the distinct labels, in increasing order, of more data than `data`, as where
+    /// it is one of several parts.
+    pub fn with_classes(data: &Dataset, labels: &[f64]) -> Self {
+        let place = |y: &f64| labels.partition_point(|l| l < y);
+        let class = data.labels().iter().map(|y| place(y) as u32).collect();
+        let strange = data
             .labels()
             .iter()
-            .map(|y| labels.partition_point(|l| l.total_cmp(y).is_lt()) as u32)
-            .collect();
-        let defect = (labels.len() < 2).then(|| {
-            format!(
+            .find(|y| labels.get(place(y)) != Some(*y));
+        let defect = match (labels, strange) {
+            ([] | [_], _) => Some(format!(
                 "one class only (label {}): a multinomial model takes at least two",
-                labels[0]
-            )
-        });
+                labels.first().unwrap_or(&f64::NAN)
+            )),
+            (_, Some(y)) => Some(format!("label {y} is not among the classes {labels:?}")),
+            _ => None,
+        };
         let n = data.n_rows();
         Softmax::of(Shared {
             design: Arc::new(Design::new(data)),
@@ -264,6 +272,18 @@ impl Softmax {
         self.margins.with(|margins| margins.passes)
     }
 
+    /// Whether directions may be looked for in which the loss has no minimum.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn recedes(&self) -> bool {
+        self.shared.may_object()
+    }
+
+    /// Least and largest lead of a row's class over another one.
+    #[cfg(feature = "distributed")]
+    pub(crate) fn advance(&self, w: &[f64]) -> (f64, f64) {
+        self.shared.leads(w)
+    }
+
     fn ready(&self, w: &[f64]) -> Result<(), Error> {
         self.check()?;
         crate::error::length("parameters", self.dimension(), w.len())
@@ -350,13 +370,7 @@ impl Shared {
             return Ok(());
         }
         // As for two classes, with the lead of a row's class over each other one.
-        let complete = self.leads(x).0 > 0.0;
-        let (low, high) = self.leads(step);
-        let quasi = high >= 0.1 && low >= -1e-6 * high;
-        if complete || quasi {
-            return Err(Failed::Separable);
-        }
-        Ok(())
+        super::linear::recedes(self.leads(x), self.leads(step))
     }
 }
 

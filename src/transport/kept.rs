@@ -91,11 +91,12 @@ impl Bands {
                 ..
             } = band;
             kept.clear(rows.len(), row.len(), reserve * rows.len());
-            for i in *first..*first + rows.len() {
+            let own = *first..*first + rows.len();
+            for (i, r) in own.clone().zip(&r[own]) {
                 let cost = problem.cost.row(i, cost);
                 exponents(row, &at.u, cost, problem.offset, per);
-                let own = (theta * at.r[i] / m as f64).ln();
-                kept.push(row, (at.f[i], own, r[i]), limit);
+                let least = (theta * at.r[i] / m as f64).ln();
+                kept.push(row, (at.f[i], least, *r), limit);
             }
         });
         self.bands.iter().map(|band| band.kept.col.len()).sum()

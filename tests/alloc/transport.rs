@@ -4,7 +4,7 @@
 use crate::common::{assignment, cloud};
 use crate::counting::allocations;
 use raphson::transport::Metric;
-use raphson::{Sinkhorn, SinkhornKernel, SinkhornNewton, Transport};
+use raphson::{Sinkhorn, SinkhornKernel, SinkhornNewton};
 
 /// Runs of these lengths allocate equally often.
 fn assert_flat(what: &str, lengths: [u64; 4], run: impl Fn(u64) -> u64) {

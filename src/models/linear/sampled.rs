@@ -156,7 +156,8 @@ impl<L: Loss> Sampled<'_, L> {
         let [before, after] = state.slopes;
         let error = (self.model.dimension() as f64 / (state.part * self.rows)).sqrt();
         // NaN compares false: nothing was learnt, as where the last gradient is a rejected trial's.
-        let limits = state.at == w && after < LIMIT * error * before;
+        let known = state.at == w && before.is_finite();
+        let limits = known && after < LIMIT * error * before;
         if state.used >= MOST || (state.used > 0 && limits) {
             state.part = (GROWTH * state.part).min(1.0);
             state.used = 0;
