@@ -337,8 +337,8 @@ fn sweeps(bench: &mut Bench, n: usize) {
         |i: usize, j: usize| -> f64 { (0..2).map(|k| (x[2 * i + k] - y[2 * j + k]).powi(2)).sum() };
     let table: Vec<f64> = (0..n * n).map(|k| cost(k / n, k % n)).collect();
     let mass = vec![1.0 / n as f64; n];
-    let points = Cost::points(&x, &y, 2, Metric::SquaredEuclidean).unwrap();
-    let problem = Transport::new(points, &mass, &mass).unwrap();
+    let points = Cost::points(&x, &y, 2, Metric::SquaredL2).unwrap();
+    let problem = Transport::new(points, mass.clone(), mass.clone()).unwrap();
     let eps = 0.05;
     let ours = || {
         let solver = Sinkhorn::new(eps).kernel(SinkhornKernel::LogDomain);

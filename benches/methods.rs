@@ -22,7 +22,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use raphson::edge::{SymMat, SymView};
 use raphson::models::LogisticRegression;
-use raphson::{DampedNewton, Dataset, LazyCubicNewton, Refresh, libsvm};
+use raphson::{DampedNewton, Dataset, LazyCubicNewton, libsvm};
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -185,7 +185,7 @@ fn peer(model: Rc<LogisticRegression>, run: impl FnOnce(&Peer)) -> Vec<f64> {
 }
 
 /// Those that need no matrix come last.
-const SIDES: [Contestant; 9] = [
+const SIDES: [Contestant; 8] = [
     ("argmin Newton", |m| peer(m, |p| argmin(p, Newton::new()))),
     ("argmin Steihaug", |m| {
         peer(m, |p| argmin(p, TrustRegion::new(Steihaug::new())))
@@ -212,11 +212,6 @@ const SIDES: [Contestant; 9] = [
             .gradient_tol(0.0)
             .gradient_tol_abs(TOL);
         solver.minimize(&*m, m.origin()).unwrap().x
-    }),
-    ("LazyCubic, sampled", |m| {
-        let solver = LazyCubicNewton::new().refresh(Refresh::Contraction(0.35));
-        let solver = solver.gradient_tol(0.0).gradient_tol_abs(TOL);
-        solver.minimize(&m.sampled(), m.origin()).unwrap().x
     }),
     ("fit", |m| m.fit_to(0.0, TOL).unwrap().x),
 ];

@@ -173,7 +173,7 @@ fn a_fit_ends_at_the_minimizer_for_less() {
     let exact = exact.minimize(&model, model.origin()).unwrap();
     let sampled = model.sampled();
     let run = DampedNewton::new()
-        .refresh(Refresh::Contraction(0.35))
+        .refresh(Refresh::Contraction(0.4))
         .schedule(Schedule::Armijo)
         .minimize(&sampled, model.origin())
         .unwrap();
@@ -181,9 +181,9 @@ fn a_fit_ends_at_the_minimizer_for_less() {
     assert_eq!(run.x, fit.x);
     assert!(fit.converged() && fit.gradient_norm <= 1e-8 * model.gradient_scale());
     assert!(fit.f - exact.f <= 1e-14, "{}", fit.f - exact.f);
-    // Seven evaluations by the exact method, and here fewer rows than one has.
+    // Seven evaluations by the exact method, and here fewer rows than three have.
     assert_eq!(exact.report.hessians, 7);
-    assert!(sampled.hessian_cost() < 1.0, "{}", sampled.hessian_cost());
+    assert!(sampled.hessian_cost() < 3.0, "{}", sampled.hessian_cost());
     assert!(run.report.gradients <= 20, "{}", run.report.gradients);
     assert_eq!(run.report.factorizations, run.report.hessians);
 }
@@ -211,7 +211,8 @@ fn samples_grow_and_are_as_accurate_as_expected() {
             "{error} of {rows} rows"
         );
     }
-    let expected = [0.01, 0.04, 0.16, 1.0, 1.0];
+    // A quarter of a gradient: 0.25/√10.
+    let expected = [0.079, 0.316, 1.0, 1.0, 1.0];
     for (part, expected) in parts.chunks(4).zip(expected) {
         let near = |p: &f64| (p - expected).abs() <= 3.0 * (expected / 8000.0_f64).sqrt();
         assert!(part.iter().all(near), "{parts:?}");

@@ -3,7 +3,8 @@
 //! A step that cuts the gradient to a tenth does not need a Hessian that is right to eight digits.
 //! The Hessian of b rows, drawn at random, has a relative error of about √(d/b), so that Newton's
 //! method with it cuts the gradient to about this part, for b/n of the price. The sample
-//! therefore begins with 8d rows and grows as the steps ask for it. Row i is drawn with a
+//! therefore begins with 8d rows, or what costs a quarter of a gradient if that is more, and grows
+//! as the steps ask for it. Row i is drawn with a
 //! probability in proportion to its weight cᵢ, at most 1, and n is the number of rows that count,
 //! 1/Σcᵢ²:
 //!
@@ -38,6 +39,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Rows of the first sample for each coefficient.
 const FIRST: f64 = 8.0;
+/// Price of a sample's Hessian, in gradients, that need not be made less.
+const CHEAP: f64 = 0.25;
+/// −log of what a step with a new Hessian leaves of the gradient, about.
+const FRESH: f64 = 3.5;
+/// A step that leaves more of the gradient always ends the service of a factor.
+const SLOWEST: f64 = 0.4;
 /// Growth of the sample.
 const GROWTH: f64 = 4.0;
 /// The sample may be what limits a step that leaves less than so many times √(d/b).
@@ -81,8 +88,9 @@ impl<L: Loss> LinearModel<L> {
     pub fn sampled(&self) -> Sampled<'_, L> {
         let squares: f64 = self.shared.share.iter().map(|c| c * c).sum();
         let rows = 1.0 / squares;
+        let cheap = CHEAP / self.shared.design.hessian_cost();
         let state = State {
-            part: (FIRST * self.dimension() as f64 / rows).min(1.0),
+            part: (FIRST * self.dimension() as f64 / rows).max(cheap).min(1.0),
             at: Vec::new(),
             slopes: [f64::INFINITY; 2],
             used: 0,
@@ -99,7 +107,9 @@ impl<L: Loss> LinearModel<L> {
     ///
     /// Where forming AᵀDA is the cheapest way to solve a Newton system this is
     /// [`DampedNewton`] on the [`sampled`](Self::sampled) model, with
-    /// [`Refresh::Contraction`] of 0.35 and [`Schedule::Armijo`]; otherwise, for many more
+    /// [`Schedule::Armijo`] and [`Refresh::Contraction`] of exp(−3.5/(1 + c)) or 0.4 if that is less,
+    /// where a Hessian costs as much as c gradients: a factor is kept while a step with it cuts
+    /// the gradient more for its price than one with a new Hessian would; otherwise, for many more
     /// coefficients, it is [`DampedNewton`] by the dual or conjugate gradients. It ends where ‖g‖ ≤ 10⁻⁸ ‖g(0)‖; for
     /// other tolerances, limits or a callback give that solver yourself:
     ///
@@ -131,7 +141,9 @@ impl<L: Loss> LinearModel<L> {
             .gradient_tol(relative)
             .gradient_tol_abs(absolute);
         if self.shared.gram(&[]).way() == GramSolve::Primal {
-            let solver = solver.refresh(Refresh::Contraction(0.35));
+            let price = 1.0 + self.shared.design.hessian_cost();
+            let rate = (-FRESH / price).exp().min(SLOWEST);
+            let solver = solver.refresh(Refresh::Contraction(rate));
             let solver = solver.schedule(Schedule::Armijo);
             solver.minimize(&self.sampled(), self.origin())
         } else {
