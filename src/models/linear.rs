@@ -28,7 +28,7 @@
 
 mod oracles;
 mod outputs;
-mod sampled;
+pub mod sampled;
 
 pub use sampled::Sampled;
 
