@@ -32,7 +32,7 @@ use lines::{Line, plot, print};
 use raphson::edge::{Stored, SymMat, SymView};
 use raphson::linear::{DenseCholesky, Factor};
 use raphson::models::LogisticRegression;
-use raphson::{DampedNewton, Refresh, Run, Schedule, libsvm};
+use raphson::{DampedNewton, Run, libsvm};
 use sets::{Case, categories, copies, dense};
 use std::error::Error;
 
@@ -87,8 +87,7 @@ impl Solver {
         }
         // What `fit_to` does, on a sampled model that can be asked.
         let sampled = model.sampled();
-        let solver = newton().refresh(Refresh::Contraction(0.35));
-        let solver = solver.schedule(Schedule::Armijo);
+        let solver = model.solver().gradient_tol(0.0).gradient_tol_abs(TOL);
         let again = solver.minimize(&sampled, model.origin())?;
         if again.x != run.x {
             return Err("fit_to is not the run whose Hessians were counted".into());

@@ -172,11 +172,7 @@ fn a_fit_ends_at_the_minimizer_for_less() {
     let exact = DampedNewton::new().gradient_tol(1e-12);
     let exact = exact.minimize(&model, model.origin()).unwrap();
     let sampled = model.sampled();
-    let run = DampedNewton::new()
-        .refresh(Refresh::Contraction(0.4))
-        .schedule(Schedule::Armijo)
-        .minimize(&sampled, model.origin())
-        .unwrap();
+    let run = model.solver().minimize(&sampled, model.origin()).unwrap();
     let fit = model.fit().unwrap();
     assert_eq!(run.x, fit.x);
     assert!(fit.converged() && fit.gradient_norm <= 1e-8 * model.gradient_scale());
