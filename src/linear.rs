@@ -192,15 +192,34 @@ pub fn factor_with_shift(
         n,
         diagonal,
         gradient_norm,
+        1,
     )
 }
 
-/// [`factor_with_shift`] for any attempt.
+/// [`factor_with_shift`] where a first trial of τ = 0 costs less than to know the diagonal.
+pub(crate) fn with_late_shift(
+    attempt: &mut dyn FnMut(f64) -> Result<(), Breakdown>,
+    n: usize,
+    diagonal: impl FnOnce() -> Result<DiagonalRange, Breakdown>,
+    gradient_norm: f64,
+) -> Result<Shifted, Breakdown> {
+    let (shift, attempts) = (0.0, 1);
+    match attempt(shift) {
+        Ok(()) => Ok(Shifted { shift, attempts }),
+        Err(Breakdown::NotPositiveDefinite { .. }) => {
+            with_shift(attempt, n, diagonal()?, gradient_norm, 2)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// [`factor_with_shift`] for any attempt, of which this is number `attempts`.
 pub(crate) fn with_shift(
     attempt: &mut dyn FnMut(f64) -> Result<(), Breakdown>,
     n: usize,
     diagonal: DiagonalRange,
     gradient_norm: f64,
+    mut attempts: u64,
 ) -> Result<Shifted, Breakdown> {
     let scale = if diagonal.max_abs > 0.0 {
         diagonal.max_abs
@@ -208,12 +227,12 @@ pub(crate) fn with_shift(
         gradient_norm.max(f64::MIN_POSITIVE)
     };
     let large = 1e-3 * scale;
-    let mut shift = if diagonal.min > 0.0 {
-        0.0
-    } else {
-        large - diagonal.min
+    let least = 10.0 * n as f64 * f64::EPSILON * scale;
+    let mut shift = match diagonal.min > 0.0 {
+        true if attempts > 1 => least,
+        true => 0.0,
+        false => large - diagonal.min,
     };
-    let mut attempts = 1;
     loop {
         match attempt(shift) {
             Ok(()) => return Ok(Shifted { shift, attempts }),
@@ -222,7 +241,7 @@ pub(crate) fn with_shift(
         }
         attempts += 1;
         shift = if shift == 0.0 {
-            10.0 * n as f64 * f64::EPSILON * scale
+            least
         } else if shift < large {
             (100.0 * shift).min(large)
         } else {

@@ -101,7 +101,7 @@ pub trait Loss: Clone + Debug + Send + Sync {
 
 #[derive(Debug, Clone)]
 struct Shared<L> {
-    /// One row for each class of equal ones, if rows were merged.
+    /// One row for each class of equal ones, in an order of its own, if rows were merged.
     design: Arc<Design>,
     label: Vec<f64>,
     /// cᵢ, summing to 1 over the data.
@@ -116,7 +116,7 @@ struct Shared<L> {
     partial: bool,
 }
 
-/// The rows of the data before equal ones were merged.
+/// The rows of the data before equal ones were merged and all were ordered.
 #[derive(Debug, Clone)]
 struct Rows {
     merged: Arc<Merged>,
@@ -174,10 +174,10 @@ impl<L: Loss> LinearModel<L> {
     ) -> Self {
         let n = data.n_rows();
         let mut share = vec![1.0 / n as f64; n];
-        let (design, label, merged) = match Merged::find(data) {
-            None => (Design::new(data), label, None),
+        let (design, merged) = Design::merged(data);
+        let (label, merged) = match merged {
+            None => (label, None),
             Some(merged) => {
-                let design = merged.design(data);
                 let label = merged.first.iter().map(|&i| label[i as usize]).collect();
                 let merged = Arc::new(merged);
                 let all = Rows {
@@ -185,7 +185,7 @@ impl<L: Loss> LinearModel<L> {
                     merged,
                 };
                 share = all.merged.add_up(&all.share);
-                (design, label, Some(Arc::new(all)))
+                (label, Some(Arc::new(all)))
             }
         };
         LinearModel::of(Shared {
@@ -445,10 +445,11 @@ impl<L: Loss> Shared<L> {
         gradient.resize(dimension, 0.0);
         let pass = !*filled;
         design.stripes(
+            if pass { w } else { &[] },
             [margin, rows, weight],
-            dimension + 1,
-            |range, [margin, rows, weight], sums| {
-                let (gradient, value) = sums.split_at_mut(dimension);
+            dimension,
+            |range, w, [margin, rows, weight], sums| {
+                let last = sums.len() - 1;
                 for block in design.blocks(range.clone()) {
                     let here = block.start - range.start..block.end - range.start;
                     let margin = &mut margin[here.clone()];
@@ -458,15 +459,16 @@ impl<L: Loss> Shared<L> {
                     }
                     let (label, share) = (&self.label[block.clone()], &self.share[block.clone()]);
                     let curvature = &mut weight[here];
-                    value[0] += self.loss.block(margin, label, share, slope, curvature);
+                    sums[last] += self.loss.block(margin, label, share, slope, curvature);
                     if pass {
-                        design.add_transpose_block(block, slope, gradient);
+                        design.add_transpose_block(block, slope, sums);
                     }
                 }
             },
             |sums| {
-                *value = sums[dimension];
-                gradient.copy_from_slice(&sums[..dimension]);
+                let (inner, last) = sums.split_at(sums.len() - 1);
+                *value = last[0];
+                design.lower(inner, gradient);
             },
         );
         slot.filled = true;

@@ -9,7 +9,7 @@ use super::{Direction, Fault, Iterate, Proposal};
 use crate::edge::SymView;
 use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
 use crate::linear::gram::GramSolve;
-use crate::linear::{Breakdown, Cholesky, diagonal_range, with_shift};
+use crate::linear::{Breakdown, Cholesky, diagonal_range, with_late_shift, with_shift};
 use crate::oracle::{Abort, Counted, Curvature, Oracle};
 use crate::parallel::{dot, norm};
 use crate::status::Failed;
@@ -112,12 +112,15 @@ impl Work {
                     *attempts += 1;
                     factor.factor(view, shift)
                 };
-                let diagonal = match view {
-                    SymView::Gram(gram) => gram.diagonal_range(&mut self.diagonal)?,
-                    _ => diagonal_range(view)?,
-                };
                 let n = self.direction.len();
-                self.shift = with_shift(&mut attempt, n, diagonal, at.slope)?.shift;
+                let shifted = match view {
+                    SymView::Gram(gram) => {
+                        let diagonal = || gram.diagonal_range(&mut self.diagonal);
+                        with_late_shift(&mut attempt, n, diagonal, at.slope)?
+                    }
+                    _ => with_shift(&mut attempt, n, diagonal_range(view)?, at.slope, 1)?,
+                };
+                self.shift = shifted.shift;
             }
             Indefinite::Fail => {
                 *attempts += 1;

@@ -1,14 +1,23 @@
-//! Equal rows, which a mean can count with their weight instead of visiting each.
+//! The order of the rows, which a mean is free to choose.
+//!
+//! Equal rows are counted with their weight instead of visited each. Short rows are visited in the
+//! order of their lengths: loops over their entries then end where the processor expects it, which
+//! doubles the speed of products with rows of a dozen entries.
 
-use super::Design;
+use super::rows::SparseRows;
 use crate::data::Dataset;
 
 /// Fewer rows are not searched.
 const FEWEST: usize = 2048;
 /// After so many rows the search ends unless one in 64 was equal to one before.
 const PROBE: usize = 4096;
+/// An odd number without pattern, 2⁶⁴ over the golden ratio.
+pub(super) const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Which rows of a data set are equal.
+/// Entries of a row on average up to which rows are ordered by length.
+const SHORT: f64 = 48.0;
+
+/// The rows of a data set in classes of equal ones.
 #[derive(Debug)]
 pub(crate) struct Merged {
     /// The first of each class of equal rows.
@@ -21,8 +30,27 @@ impl Merged {
     /// The rows of `data` that are equal in entries and label, if they are a tenth of all or more.
     ///
     /// Cost: one pass over the entries, of the first 4096 rows only if too few of them are equal.
-    pub(crate) fn find(data: &Dataset) -> Option<Self> {
-        let n = data.n_rows();
+    pub(super) fn find(data: &Dataset) -> Option<Self> {
+        let (row, labels) = (|i| data.row(i), data.labels());
+        let hash = |i| hash(row(i), labels[i]);
+        Merged::search(data.n_rows(), hash, |i, k| {
+            labels[i] == labels[k] && row(i) == row(k)
+        })
+    }
+
+    /// The same by codes of the rows.
+    pub(super) fn find_coded(codes: &SparseRows, hashes: &[u64], labels: &[f64]) -> Option<Self> {
+        let hash = |i: usize| hashes[i] ^ spread(bits(labels[i]));
+        Merged::search(labels.len(), hash, |i, k| {
+            labels[i] == labels[k] && codes.equal(i, k)
+        })
+    }
+
+    fn search(
+        n: usize,
+        hash: impl Fn(usize) -> u64,
+        equal: impl Fn(usize, usize) -> bool,
+    ) -> Option<Self> {
         if n < FEWEST || n > u32::MAX as usize / 2 {
             return None;
         }
@@ -35,8 +63,7 @@ impl Merged {
             if i == PROBE && first.len() + PROBE / 64 > PROBE {
                 return None;
             }
-            let row = (data.row(i), data.labels()[i]);
-            let hash = hash(row);
+            let hash = hash(i);
             let mut slot = (hash >> 20) as usize & (size - 1);
             let found = loop {
                 let found = table[slot];
@@ -47,8 +74,7 @@ impl Merged {
                     break table[slot];
                 }
                 let other = first[found as usize] as usize;
-                if hashes[found as usize] == hash && row == (data.row(other), data.labels()[other])
-                {
+                if hashes[found as usize] == hash && equal(i, other) {
                     break found;
                 }
                 slot = (slot + 1) & (size - 1);
@@ -58,9 +84,42 @@ impl Merged {
         (10 * first.len() <= 9 * n).then_some(Merged { first, class })
     }
 
-    /// The data matrix with one row of each class.
-    pub(crate) fn design(&self, data: &Dataset) -> Design {
-        Design::of(data, Some(&self.first))
+    /// Every row by itself.
+    pub(super) fn none(n: usize) -> Self {
+        Merged {
+            first: (0..n as u32).collect(),
+            class: (0..n as u32).collect(),
+        }
+    }
+
+    /// Whether rows of so many entries on average, `n` in all, are worth an order.
+    pub(super) fn orders(n: usize, mean_length: f64) -> bool {
+        (FEWEST..u32::MAX as usize / 2).contains(&n) && mean_length <= SHORT
+    }
+
+    /// With the classes in the order of the lengths of their rows; equal lengths keep theirs.
+    pub(super) fn by_length(mut self, length: impl Fn(u32) -> usize) -> Self {
+        let lengths: Vec<usize> = self.first.iter().map(|&i| length(i)).collect();
+        let longest = lengths.iter().max().map_or(0, |l| l + 1);
+        let mut next = vec![0u32; longest + 1];
+        for l in &lengths {
+            next[l + 1] += 1;
+        }
+        for l in 0..longest {
+            next[l + 1] += next[l];
+        }
+        let mut place = vec![0; lengths.len()];
+        let mut first = vec![0; lengths.len()];
+        for (class, l) in lengths.iter().enumerate() {
+            place[class] = next[*l];
+            first[next[*l] as usize] = self.first[class];
+            next[*l] += 1;
+        }
+        self.first = first;
+        for class in &mut self.class {
+            *class = place[*class as usize];
+        }
+        self
     }
 
     /// The sum of the numbers of each class.
@@ -74,14 +133,8 @@ impl Merged {
 }
 
 /// Rows that are equal as numbers have equal hashes: 0 counts as -0.
-fn hash(((cols, values), label): ((&[u32], &[f64]), f64)) -> u64 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let spread = |x: u64| x.wrapping_mul(FACTOR);
+fn hash((cols, values): (&[u32], &[f64]), label: f64) -> u64 {
     // Two chains of short steps; the products are off them.
-    let bits = |x: f64| {
-        let x = (x + 0.0).to_bits();
-        x ^ (x >> 32)
-    };
     let mut columns = spread(bits(label));
     let mut numbers = cols.len() as u64;
     for (&j, &v) in cols.iter().zip(values) {
@@ -90,6 +143,15 @@ fn hash(((cols, values), label): ((&[u32], &[f64]), f64)) -> u64 {
     }
     let h = spread(columns ^ numbers.rotate_left(32));
     h ^ (h >> 32)
+}
+
+fn spread(x: u64) -> u64 {
+    x.wrapping_mul(FACTOR)
+}
+
+fn bits(x: f64) -> u64 {
+    let x = (x + 0.0).to_bits();
+    x ^ (x >> 32)
 }
 
 #[cfg(test)]

@@ -135,7 +135,8 @@ impl SparseRows {
             }
             Columns::Long(long)
         };
-        let ones = ranges().all(|range| value[range].iter().all(|&v| v == 1.0));
+        let ones = |value: &[f64]| value.iter().all(|&v| v == 1.0);
+        let ones = ones(value) || ranges().all(|range| ones(&value[range]));
         let values = (!ones).then(|| {
             let mut values = Vec::with_capacity(end);
             for range in ranges() {
@@ -148,6 +149,30 @@ impl SparseRows {
             columns,
             values,
         }
+    }
+
+    /// Rows of 16-bit columns, which end at `ends` after the first.
+    pub(super) fn of_codes(ends: Vec<usize>, codes: Vec<u16>, values: Option<Vec<f64>>) -> Self {
+        SparseRows {
+            start: ends,
+            columns: Columns::Short(codes),
+            values,
+        }
+    }
+
+    /// Whether rows i and k are the same.
+    pub(super) fn equal(&self, i: usize, k: usize) -> bool {
+        let range = |i: usize| self.start[i]..self.start[i + 1];
+        let (i, k) = (range(i), range(k));
+        let columns = match &self.columns {
+            Columns::Short(columns) => columns[i.clone()] == columns[k.clone()],
+            Columns::Long(columns) => columns[i.clone()] == columns[k.clone()],
+        };
+        columns && self.values.as_ref().is_none_or(|v| v[i] == v[k])
+    }
+
+    pub(super) fn nrows(&self) -> usize {
+        self.start.len() - 1
     }
 
     /// The given rows, each as often as it occurs.
@@ -176,6 +201,28 @@ impl SparseRows {
                 .map(|from| pick(from, &self.start, rows, end)),
             start,
         }
+    }
+
+    /// The rows of the product with `other`, whose rows are the columns of this.
+    pub(super) fn times(&self, other: &SparseRows) -> Self {
+        let mut start = vec![0];
+        let (mut columns, mut values) = (Vec::<u16>::new(), Vec::new());
+        for i in 0..self.nrows() {
+            self.each(i, |t, z| {
+                other.each(t, |j, v| {
+                    columns.push(j as u16);
+                    values.push(z * v);
+                });
+            });
+            start.push(columns.len());
+        }
+        let ones = values.iter().all(|&v| v == 1.0);
+        SparseRows::of_codes(start, columns, (!ones).then_some(values))
+    }
+
+    /// Entries of row i.
+    pub(super) fn length(&self, i: usize) -> usize {
+        self.start[i + 1] - self.start[i]
     }
 
     pub(super) fn stored(&self) -> usize {
@@ -257,25 +304,10 @@ impl SparseRows {
         let start = &self.start[rows.start..=rows.end];
         with_types!(self, |columns, values| {
             for (&r, ends) in r.iter().zip(start.windows(2)) {
-                let range = ends[0]..ends[1];
-                if r == 0.0 {
-                    continue;
-                }
-                let values = values.part(range.clone());
-                let columns = &columns[range];
-                for (k, j) in columns.iter().enumerate() {
-                    let out = &mut out[j.at() * order..][..order];
-                    let scaled = r * values.of(k);
-                    let rest = values.part(k..columns.len());
-                    for (l, i) in columns[k..].iter().enumerate() {
-                        out[i.at()] += scaled * rest.of(l);
-                    }
-                    if ones {
-                        out[order - 1] += scaled;
-                    }
-                }
-                if ones {
-                    out[order * order - 1] += r;
+                if r != 0.0 {
+                    let range = ends[0]..ends[1];
+                    let values = values.part(range.clone());
+                    add_outer(&columns[range], values, r, ones, order, out);
                 }
             }
         });
@@ -338,6 +370,69 @@ impl SparseRows {
                 }
             }
         });
+    }
+}
+
+/// Adds r a aᵀ for one row, whose columns ascend; see [`SparseRows::add_gram`].
+///
+/// Four columns of the matrix are filled at a time: fewer and longer loops.
+#[inline(always)]
+fn add_outer<C: Column, V: Values>(
+    columns: &[C],
+    values: V,
+    r: f64,
+    ones: bool,
+    order: usize,
+    out: &mut [f64],
+) {
+    let (fours, rest) = columns.as_chunks::<4>();
+    for (k, four) in fours.iter().enumerate() {
+        let first = 4 * k;
+        let j = four.map(Column::at);
+        let v: [f64; 4] = std::array::from_fn(|l| values.of(first + l));
+        let s = v.map(|v| r * v);
+        let (a, out) = out[j[0] * order..].split_at_mut(order);
+        let (b, out) = out[(j[1] - j[0] - 1) * order..].split_at_mut(order);
+        let (c, out) = out[(j[2] - j[1] - 1) * order..].split_at_mut(order);
+        let d = &mut out[(j[3] - j[2] - 1) * order..][..order];
+        for l in 0..4 {
+            a[j[l]] += s[0] * v[l];
+        }
+        for l in 1..4 {
+            b[j[l]] += s[1] * v[l];
+        }
+        c[j[2]] += s[2] * v[2];
+        c[j[3]] += s[2] * v[3];
+        d[j[3]] += s[3] * v[3];
+        let after = values.part(first + 4..columns.len());
+        for (l, i) in columns[first + 4..].iter().enumerate() {
+            let (i, v) = (i.at(), after.of(l));
+            a[i] += s[0] * v;
+            b[i] += s[1] * v;
+            c[i] += s[2] * v;
+            d[i] += s[3] * v;
+        }
+        if ones {
+            a[order - 1] += s[0];
+            b[order - 1] += s[1];
+            c[order - 1] += s[2];
+            d[order - 1] += s[3];
+        }
+    }
+    let first = 4 * fours.len();
+    for (k, j) in rest.iter().enumerate() {
+        let out = &mut out[j.at() * order..][..order];
+        let scaled = r * values.of(first + k);
+        let after = values.part(first + k..columns.len());
+        for (l, i) in rest[k..].iter().enumerate() {
+            out[i.at()] += scaled * after.of(l);
+        }
+        if ones {
+            out[order - 1] += scaled;
+        }
+    }
+    if ones {
+        out[order * order - 1] += r;
     }
 }
 

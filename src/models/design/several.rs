@@ -13,6 +13,10 @@ impl Design {
             Storage::Sparse { rows: sparse, .. } => {
                 Design::sparse(rows.len(), self.features, sparse.select(rows))
             }
+            Storage::Coded(coded) => match coded.select(rows) {
+                Ok(coded) => Design::coded(self.features, coded),
+                Err(plain) => Design::sparse(rows.len(), self.features, plain),
+            },
             Storage::Dense(columns) => {
                 let mut selected = Vec::with_capacity(rows.len() * self.features);
                 for column in columns.chunks_exact(self.rows.max(1)) {
@@ -41,7 +45,7 @@ impl Design {
                 let out = MatMut::from_column_major_slice_mut(out, self.rows, vectors);
                 product(out, Accum::Add, a, w.subrows(0, self.features));
             }
-            Storage::Sparse { .. } => {
+            Storage::Sparse { .. } | Storage::Coded(_) => {
                 for (out, w) in out.chunks_mut(self.rows).zip(w.chunks(length)) {
                     self.mul(w, out);
                 }
@@ -67,7 +71,7 @@ impl Design {
                 let out = out.subrows_mut(0, self.features);
                 product(out, Accum::Replace, a.transpose(), r);
             }
-            Storage::Sparse { .. } => {
+            Storage::Sparse { .. } | Storage::Coded(_) => {
                 for (out, r) in out.chunks_mut(length.max(1)).zip(r.chunks(self.rows)) {
                     self.mul_transpose(r, out);
                 }
