@@ -353,6 +353,76 @@ pub(crate) fn least_of(cost: &[f64], offset: f64, scale: f64, g: &[f64]) -> f64 
     })
 }
 
+struct ReducedInto<'a> {
+    cost: &'a [f64],
+    offset: f64,
+    scale: f64,
+    g: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Loop for ReducedInto<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        for ((out, cost), g) in self.out.iter_mut().zip(self.cost).zip(self.g) {
+            *out = (cost - self.offset) * self.scale - g;
+        }
+        lanes(self.out, f64::INFINITY, smaller)
+    }
+}
+
+/// `out`ⱼ = (cⱼ − `offset`)·`scale` − gⱼ; returns the least.
+pub(crate) fn reduced_into(
+    cost: &[f64],
+    offset: f64,
+    scale: f64,
+    g: &[f64],
+    out: &mut [f64],
+) -> f64 {
+    run(ReducedInto {
+        cost,
+        offset,
+        scale,
+        g,
+        out,
+    })
+}
+
+struct EachBelow<'a, F> {
+    x: &'a [f64],
+    limit: f64,
+    f: F,
+}
+
+impl<F: FnMut(usize, f64)> Loop for EachBelow<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(mut self) {
+        let (chunks, rest) = self.x.as_chunks::<16>();
+        for (k, chunk) in chunks.iter().enumerate() {
+            if chunk.iter().fold(false, |any, x| any | (*x <= self.limit)) {
+                for (l, x) in chunk.iter().enumerate() {
+                    if *x <= self.limit {
+                        (self.f)(16 * k + l, *x);
+                    }
+                }
+            }
+        }
+        let first = 16 * chunks.len();
+        for (l, x) in rest.iter().enumerate() {
+            if *x <= self.limit {
+                (self.f)(first + l, *x);
+            }
+        }
+    }
+}
+
+/// Calls `f` with index and value of every entry of at most `limit`.
+pub(crate) fn each_below(x: &[f64], limit: f64, f: impl FnMut(usize, f64)) {
+    run(EachBelow { x, limit, f });
+}
+
 #[inline(always)]
 fn smaller(a: f64, b: f64) -> f64 {
     if b < a { b } else { a }
@@ -493,6 +563,16 @@ mod tests {
                 let mut cost = vec![5.0; n];
                 cost[at] = 2.0;
                 assert_eq!(least_of(&cost, 1.0, 3.0, &zeros), 3.0);
+                let mut reduced = vec![0.0; n];
+                let v: Vec<f64> = (0..n).map(|k| k as f64 / 64.0).collect();
+                let least = reduced_into(&cost, 1.0, 3.0, &v, &mut reduced);
+                let exact = cost.iter().zip(&v).map(|(c, v)| (c - 1.0) * 3.0 - v);
+                assert!(reduced.iter().copied().eq(exact));
+                assert_eq!(least, reduced.iter().copied().fold(f64::INFINITY, f64::min));
+                let mut below = Vec::new();
+                each_below(&reduced, reduced[at], |k, v| below.push((k, v)));
+                let all = reduced.iter().copied().enumerate();
+                assert!(below.into_iter().eq(all.filter(|(_, v)| *v <= reduced[at])));
                 let mut out = vec![4.0; n];
                 least_into(&cost, 1.0, 3.0, 0.5, &mut out);
                 let found = out.iter().position(|&v| v == 2.5);

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The plan is P_ij = exp((f_i + g_j − C_ij)/ε). As ε → 0 it tends to a solution of the linear
-//! program min ⟨C, P⟩, whose value [`Plan::certificate`] encloses.
+//! program min ⟨C, P⟩, whose value [`Plan::certificate`] encloses, and which
+//! [`SinkhornNewton::solve_to_gap`](crate::SinkhornNewton::solve_to_gap) solves.
 //!
 //! # Parts
 //! [`Transport`] is the problem, [`Cost`] the costs, [`SinkhornNewton`](crate::SinkhornNewton) and
@@ -20,15 +21,19 @@ pub(crate) mod bands;
 pub(crate) mod certificate;
 mod cost;
 mod divergence;
+mod forest;
 pub(crate) mod kept;
 pub(crate) mod ladder;
+pub(crate) mod linear;
 pub(crate) mod newton;
 pub(crate) mod opening;
 mod plan;
 pub(crate) mod potentials;
 pub(crate) mod problem;
 pub(crate) mod semidual;
+mod simplex;
 pub(crate) mod stabilized;
+mod tree;
 
 pub use auto::Auto;
 pub use certificate::Certificate;

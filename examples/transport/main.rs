@@ -121,6 +121,10 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     let (plan, bounds) = solve(arguments, &problem)?;
     let solve_seconds = clock.elapsed().as_secs_f64();
     let solve_cpu_seconds = cpu_seconds().zip(cpu).map(|(now, then)| now - then);
+    let entries = match &bounds {
+        Some(bounds) => bounds.to_sparse()?,
+        None => plan.to_sparse(1e-6)?,
+    };
     let bounds = match bounds {
         Some(bounds) => bounds,
         None => plan.certificate()?,
@@ -160,7 +164,7 @@ fn run(arguments: &Arguments) -> Result<bool, Error> {
     }
     if let Some(path) = &arguments.plan {
         let mut lines = String::from("row,column,mass\n");
-        for entry in plan.to_sparse(1e-6)?.triplet_iter() {
+        for entry in entries.triplet_iter() {
             lines += &format!("{},{},{:?}\n", entry.row, entry.col, entry.val);
         }
         write(path, &lines)?;

@@ -118,15 +118,37 @@ impl SinkhornNewton {
         Ok(Plan::new(problem, run, options))
     }
 
-    /// A plan of the linear program min ⟨C, P⟩: lowers ε, each time from the potentials before, until the
-    /// certified gap is at most `relative`·|upper bound|, or ε is down to the solver's own.
+    /// A plan of the linear program min ⟨C, P⟩ with bounds that enclose its value: upper − lower ≤ `relative`·|upper|, or
+    /// what rounding leaves, about 2⁻⁶⁰ (n + m) R and at least 2⁻⁵² R times the mass, where R is the range of the costs.
     ///
-    /// The lower bound comes from potentials that are extrapolated to ε = 0, the upper one from the rounded plan of a run with a
-    /// marginal error of a tenth of the gap. Cost: little more than one run with the ladder, two passes without exp for
-    /// each of its levels, and a certificate for the last few.
+    /// The [`Certificate`] holds a vertex of the polytope with at most n + m − 1 entries that are not zero. Two coarse levels of the
+    /// entropic problem choose some pairs, the network simplex method solves the linear program on these, and
+    /// pairs that its potentials price below zero are added until the gap is small enough. With none left the vertex is optimal.
+    /// The [`Plan`] is the entropic one of the last level, ε = R/50 (or the solver's ε if that is larger), to a marginal error of 0.05
+    /// times the mass. If a limit ends its run, the certificate is that of the plan; if every plan uses forbidden pairs, its status is
+    /// `Failed(Infeasible)` and the upper bound infinite.
+    ///
+    /// Cost: about three passes with an exp for each entry, some sweeps, rarely Newton steps, three passes without exp, one more each time that pairs are
+    /// added, and pivots, about 10 (n + m) of them on clouds of points. Memory: that of the entropic levels, and
+    /// 16 bytes for each of about 16 (n + m) pairs. Limits of the solver hold for the entropic levels.
     ///
     /// # Errors
-    /// As [`solve`](Raphson::solve); [`Error::InvalidParameter`] for a gap that is not positive.
+    /// As [`solve`](Raphson::solve); [`Error::InvalidParameter`] for a gap that is not positive;
+    /// [`Error::NotOffered`] for an unbalanced problem.
+    ///
+    /// # Example
+    /// ```
+    /// use raphson::transport::{Cost, Metric};
+    /// use raphson::{SinkhornNewton, Transport};
+    ///
+    /// let (x, y) = ([0.0, 1.0, 2.0], [0.5, 2.5]);
+    /// let cost = Cost::points(&x, &y, 1, Metric::SquaredL2)?;
+    /// let problem = Transport::new(cost, [0.25, 0.25, 0.5], [0.5, 0.5])?;
+    /// let (_, bounds) = SinkhornNewton::new(1e-3).solve_to_gap(&problem, 1e-12)?;
+    /// assert!((bounds.upper - 0.25).abs() < 1e-15 && bounds.gap() < 1e-12);
+    /// assert_eq!(bounds.to_sparse()?.compute_nnz(), 3);
+    /// # Ok::<(), raphson::Error>(())
+    /// ```
     pub fn solve_to_gap(
         self,
         problem: &Transport,

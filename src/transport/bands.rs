@@ -7,7 +7,9 @@ use super::cost::padded;
 use super::kept::Kept;
 use super::problem::Reduced;
 use crate::parallel::chunks_mut;
-use crate::simd::{axpy, cost_sum, exp_sum, exponents, least_into, least_of, narrow};
+use crate::simd::{
+    axpy, cost_sum, each_below, exp_sum, exponents, least_into, least_of, narrow, reduced_into,
+};
 
 /// Rows of a band, and how many bands there are at most.
 const BAND_ROWS: usize = 64;
@@ -43,6 +45,8 @@ pub(crate) struct Band {
     pub(crate) kernel: Vec<f32>,
     /// `columns` in single precision.
     pub(crate) single: Vec<f32>,
+    /// Pairs that a search found: row, column and reduced cost.
+    pub(crate) found: Vec<(u32, u32, f64)>,
 }
 
 /// Workspace of all bands.
@@ -74,6 +78,7 @@ impl Bands {
                 kept: Kept::default(),
                 kernel: Vec::new(),
                 single: Vec::new(),
+                found: Vec::new(),
             })
             .collect();
     }
@@ -260,6 +265,52 @@ impl Bands {
             }
         });
         self.rows(out);
+    }
+
+    /// `out`ᵢ = min_j C_ij − c₀ − g_j, and all pairs for which this is at most `limit`(i, `out`ᵢ), by rows.
+    pub(crate) fn least_pairs(
+        &mut self,
+        problem: &Reduced,
+        g: &[f64],
+        limit: impl Fn(usize, f64) -> f64 + Sync + Send,
+        most: usize,
+        out: &mut [f64],
+    ) -> Vec<(u32, u32, f64)> {
+        let (m, scale) = (problem.m(), problem.cost.scale());
+        self.each(problem.n() * m * 3, |band| {
+            let Band {
+                row,
+                cost,
+                found,
+                rows,
+                first,
+                ..
+            } = band;
+            found.clear();
+            for (k, own) in rows.iter_mut().enumerate() {
+                let i = *first + k;
+                let cost = problem.cost.row(i, cost);
+                *own = reduced_into(cost, problem.offset, scale, g, row);
+                let limit = limit(i, *own);
+                if *own <= limit {
+                    let start = found.len();
+                    let pair = |j: usize, c: f64| found.push((i as u32, j as u32, c));
+                    each_below(&row[..m], limit, pair);
+                    if found.len() - start > most {
+                        found[start..].select_nth_unstable_by(most, |x, y| {
+                            x.2.total_cmp(&y.2).then(x.1.cmp(&y.1))
+                        });
+                        found.truncate(start + most);
+                    }
+                }
+            }
+        });
+        self.rows(out);
+        self.bands
+            .iter()
+            .flat_map(|band| &band.found)
+            .copied()
+            .collect()
     }
 
     /// Σ e_i (C_ij − c₀) d_j, where 0·∞ counts as 0.

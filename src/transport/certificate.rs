@@ -1,9 +1,10 @@
-//! Bounds on the value of the linear program min ⟨C, P⟩, without a solver for it.
+//! Bounds on the value of the linear program min ⟨C, P⟩, and a plan that meets the upper one: a vertex from its
+//! solver, or a rounded entropic plan without one.
 //!
 //! **Lower.** Any f gives a feasible pair by two c-transforms, g'_j = min_i C_ij − f_i and
 //! f'_i = min_j C_ij − g'_j; then aᵀf' + bᵀg' ≤ OT(a, b).
 //!
-//! **Upper.** Rounding to the polytope: rows and columns that carry too much are scaled down,
+//! **Upper.** The cost of any plan. A vertex has it from the solver; else rounding to the polytope: rows and columns that carry too much are scaled down,
 //!
 //! ```text
 //! P' = diag(min(1, a/r)) P,   P'' = P' diag(min(1, b/c')),
@@ -18,18 +19,31 @@
 use super::bands::Bands;
 use super::plan::Plan;
 use super::potentials::scaled;
-use super::problem::{Reduced, Transport};
+use super::problem::Reduced;
 use crate::error::Error;
 use crate::parallel::dot;
 use faer::Mat;
+use faer::sparse::{SparseRowMat, Triplet};
 
 /// Bounds on min ⟨C, P⟩ over the plans between a and b, and a plan that meets the upper one.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     /// A lower bound, by a feasible pair of potentials.
     pub lower: f64,
-    /// The cost of the rounded plan; infinite if the rounding would use a forbidden pair.
+    /// The cost of the plan; infinite if it would use a forbidden pair.
     pub upper: f64,
+    plan: Feasible,
+}
+
+#[derive(Debug, Clone)]
+enum Feasible {
+    Rounded(Box<Rounded>),
+    Vertex(Vertex),
+}
+
+/// An entropic plan rounded to the polytope.
+#[derive(Debug, Clone)]
+struct Rounded {
     plan: Plan,
     /// Factors of rows and columns, and what remains of them, in the problem as given.
     row_factor: Vec<f64>,
@@ -38,23 +52,75 @@ pub struct Certificate {
     column_rest: Vec<f64>,
 }
 
+/// A vertex of the polytope: at most n + m − 1 entries that are not zero.
+#[derive(Debug, Clone)]
+pub(super) struct Vertex {
+    pub(super) shape: (usize, usize),
+    /// Row, column and mass.
+    pub(super) entries: Vec<(usize, usize, f64)>,
+    /// ⟨C, P⟩.
+    pub(super) cost: f64,
+}
+
 impl Certificate {
-    /// `upper` − `lower`, by which the rounded plan may miss the optimal cost at most.
+    /// The vertex is a plan, so a lower bound above its cost is so by rounding.
+    pub(super) fn of_vertex(lower: f64, vertex: Vertex) -> Self {
+        Certificate {
+            lower: lower.min(vertex.cost),
+            upper: vertex.cost,
+            plan: Feasible::Vertex(vertex),
+        }
+    }
+
+    /// `upper` − `lower`, by which the plan may miss the optimal cost at most.
     pub fn gap(&self) -> f64 {
         self.upper - self.lower
     }
 
-    /// With the lower bound, if it is better.
-    pub(crate) fn raised(mut self, lower: f64) -> Self {
-        self.lower = self.lower.max(lower);
-        self
+    /// The plan in full, n x m: nonnegative, with row sums a and column sums b.
+    pub fn to_dense(&self) -> Mat<f64> {
+        let (n, m) = self.shape();
+        let mut dense = Mat::zeros(n, m);
+        self.each(|i, j, p| dense[(i, j)] = p);
+        dense
     }
 
-    /// The rounded plan in full, n x m: nonnegative, with row sums a and column sums b.
-    pub fn to_dense(&self) -> Mat<f64> {
-        let (n, m) = (self.row_factor.len(), self.column_factor.len());
+    /// The entries of the plan that are not zero: at most n + m − 1 of
+    /// [`solve_to_gap`](crate::SinkhornNewton::solve_to_gap), about all of a rounded one.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the matrix cannot be built.
+    pub fn to_sparse(&self) -> Result<SparseRowMat<usize, f64>, Error> {
+        let (n, m) = self.shape();
+        let mut entries = Vec::new();
+        self.each(|i, j, p| {
+            if p != 0.0 {
+                entries.push(Triplet::new(i, j, p));
+            }
+        });
+        SparseRowMat::try_new_from_triplets(n, m, &entries)
+            .map_err(|e| Error::Data(format!("the sparse plan cannot be built: {e:?}")))
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        match &self.plan {
+            Feasible::Rounded(rounded) => (rounded.row_factor.len(), rounded.column_factor.len()),
+            Feasible::Vertex(vertex) => vertex.shape,
+        }
+    }
+
+    /// Calls `f` with row, column and mass of all entries that may be other than zero.
+    fn each(&self, mut f: impl FnMut(usize, usize, f64)) {
+        match &self.plan {
+            Feasible::Rounded(rounded) => rounded.each(f),
+            Feasible::Vertex(vertex) => vertex.entries.iter().for_each(|&(i, j, p)| f(i, j, p)),
+        }
+    }
+}
+
+impl Rounded {
+    fn each(&self, mut f: impl FnMut(usize, usize, f64)) {
         let rest: f64 = self.row_rest.iter().sum();
-        let mut dense = Mat::zeros(n, m);
         self.plan.each_row(|i, row| {
             let share = if rest > 0.0 {
                 self.row_rest[i] / rest
@@ -62,11 +128,10 @@ impl Certificate {
                 0.0
             };
             for (j, p) in row.iter().enumerate() {
-                dense[(i, j)] =
-                    self.row_factor[i] * p * self.column_factor[j] + share * self.column_rest[j];
+                let rounded = self.row_factor[i] * p * self.column_factor[j];
+                f(i, j, rounded + share * self.column_rest[j]);
             }
         });
-        dense
     }
 }
 
@@ -80,10 +145,7 @@ impl Plan {
     /// [`Error::NotOffered`] for the plan of an unbalanced problem.
     pub fn certificate(&self) -> Result<Certificate, Error> {
         let problem = self.transport.reduced();
-        if !problem.is_balanced() {
-            let what = "bounds for the unbalanced problem";
-            return Err(Error::NotOffered { what });
-        }
+        problem.must_be_balanced()?;
         let (f, u) = scaled(&self.transport, self.eps, self.potentials());
         let mut bands = Bands::default();
         bands.resize(problem);
@@ -143,11 +205,13 @@ impl Plan {
         Ok(Certificate {
             lower,
             upper,
-            plan: self.clone(),
-            row_factor: rows.0,
-            column_factor: columns.0,
-            row_rest: rows.1,
-            column_rest: columns.1,
+            plan: Feasible::Rounded(Box::new(Rounded {
+                plan: self.clone(),
+                row_factor: rows.0,
+                column_factor: columns.0,
+                row_rest: rows.1,
+                column_rest: columns.1,
+            })),
         })
     }
 }
@@ -168,13 +232,4 @@ fn lower(problem: &Reduced, bands: &mut Bands, f: &[f64]) -> f64 {
     bands.least_rows(problem, &g, &mut raised);
     let value = dot(&problem.a, &raised) + dot(&problem.b, &g[..problem.m()]);
     problem.mass * (value + problem.least())
-}
-
-/// A lower bound on min ⟨C, P⟩ from any potentials x = (f, g). Two passes without exp.
-pub(crate) fn lower_bound(transport: &Transport, x: &[f64]) -> f64 {
-    let problem = transport.reduced();
-    let mut bands = Bands::default();
-    bands.resize(problem);
-    let (f, _) = scaled(transport, 1.0, x);
-    lower(problem, &mut bands, &f)
 }

@@ -286,6 +286,38 @@ impl Cost {
         buffer
     }
 
+    /// Entry j of [`row`](Cost::row) i, to the bit.
+    pub(crate) fn entry(&self, i: usize, j: usize) -> f64 {
+        let stride = padded(self.m);
+        match &self.form {
+            Form::Table(data) => data[i * stride + j],
+            Form::Points {
+                x,
+                y,
+                dimension,
+                metric,
+            } => {
+                let point = &x[i * dimension..(i + 1) * dimension];
+                let differences = point.iter().enumerate().map(|(d, x)| x - y[d * stride + j]);
+                match metric {
+                    Metric::SquaredL2 => differences.map(|d| d * d).sum(),
+                    Metric::L1 => differences.map(f64::abs).sum(),
+                    Metric::L2 => differences.map(|d| d * d).sum::<f64>().sqrt(),
+                    Metric::Cosine => differences.map(|d| 0.5 * d * d).sum(),
+                }
+            }
+            Form::Function {
+                f,
+                rows,
+                cols,
+                transposed,
+            } => {
+                let (i, j) = (rows[i], cols[j]);
+                if *transposed { f(j, i) } else { f(i, j) }
+            }
+        }
+    }
+
     /// The part of it with the given rows and columns, transposed if so wished.
     pub(crate) fn restricted(&self, rows: &[usize], cols: &[usize], transpose: bool) -> Cost {
         if !transpose && (rows.len(), cols.len()) == (self.n, self.m) {
@@ -394,6 +426,20 @@ mod tests {
     }
 
     #[test]
+    fn entries_have_the_bits_of_rows() {
+        let values: Vec<f64> = (1..34).map(|k| (k as f64).sin()).collect();
+        let (x, y) = values.split_at(12);
+        for metric in [Metric::SquaredL2, Metric::L2, Metric::L1, Metric::Cosine] {
+            let cost = Cost::points(x, y, 3, metric).unwrap();
+            for (i, row) in all(&cost).iter().enumerate() {
+                for (j, c) in row.iter().enumerate() {
+                    assert_eq!(cost.entry(i, j).to_bits(), c.to_bits(), "{metric:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn parts_and_transposes_of_every_form() {
         let (x, y) = ([0.0, 1.0, 3.0], [2.0, 5.0, 7.0, 11.0]);
         let points = Cost::points(&x, &y, 1, Metric::L1).unwrap();
@@ -402,6 +448,7 @@ mod tests {
         for cost in [points, function, table] {
             let part = cost.restricted(&[0, 2], &[1, 2, 3], true);
             assert_eq!(part.shape(), (3, 2));
+            assert_eq!((part.entry(0, 1), part.entry(2, 0)), (2.0, 11.0));
             assert_eq!(all(&part), [[5.0, 2.0], [7.0, 4.0], [11.0, 8.0]]);
             let again = part.restricted(&[1, 2], &[1], true);
             assert_eq!(all(&again), [[4.0, 8.0]]);

@@ -61,6 +61,13 @@ impl Reduced {
     pub(crate) fn is_balanced(&self) -> bool {
         self.rho == (f64::INFINITY, f64::INFINITY)
     }
+    /// The linear program is bounded for balanced problems only.
+    pub(crate) fn must_be_balanced(&self) -> Result<(), Error> {
+        let what = "bounds for the unbalanced problem";
+        self.is_balanced()
+            .then_some(())
+            .ok_or(Error::NotOffered { what })
+    }
     pub(crate) fn n(&self) -> usize {
         self.a.len()
     }

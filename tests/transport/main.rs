@@ -3,6 +3,7 @@
 #[path = "../common/transport.rs"]
 mod common;
 
+mod linear;
 mod plans;
 mod reference;
 mod suite;

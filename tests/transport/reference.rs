@@ -65,7 +65,7 @@ fn exact_costs_lie_between_the_bounds() {
         let exact = whole("optimal_cost_integer_numerator") / whole("denominator");
         let problem = problem(&folder, &row, 1.0);
         let least = SinkhornNewton::new(1e-6 * exact);
-        let (plan, bounds) = least.solve_to_gap(&problem, 1e-3).unwrap();
+        let (plan, bounds) = least.solve_to_gap(&problem, 1e-9).unwrap();
         assert!(plan.converged(), "{name}: {}", plan.status());
         let slack = 1e-12 * exact;
         assert!(
@@ -79,8 +79,9 @@ fn exact_costs_lie_between_the_bounds() {
             bounds.upper
         );
         let gap = bounds.gap() / exact;
-        println!("{name}: relative gap {gap:.1e} at eps {:.1e}", plan.eps());
-        assert!(gap <= 1.001e-3, "{name}: {gap}");
+        println!("{name}: relative gap {gap:.1e}");
+        assert!(gap <= 1e-9, "{name}: {gap}");
+        assert!((bounds.upper / exact - 1.0).abs() <= 1e-12, "{name}");
     }
 }
 
