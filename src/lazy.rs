@@ -140,6 +140,11 @@ impl Phase {
         self.held = false;
     }
 
+    /// Whether the problem may object to convergence, as far as its last curvature says.
+    pub(crate) fn may_object(&self) -> bool {
+        self.objects
+    }
+
     /// Whether the problem wants a Hessian before it can agree to convergence.
     pub(crate) fn wants_hessian(&self) -> bool {
         self.objects && !self.held

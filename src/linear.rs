@@ -24,6 +24,7 @@ use std::fmt;
 
 pub mod cg;
 mod cholesky;
+pub(crate) mod diagonal;
 pub mod gram;
 mod indefinite;
 pub mod lanczos;

@@ -18,6 +18,12 @@ const SERIAL_WORK: usize = 200_000;
 #[cfg(feature = "rayon")]
 const PARALLEL_WORK: usize = 100_000_000;
 
+/// Whether a loop goes to the threads. To hand it to a pool of one would only cost two switches.
+#[cfg(feature = "rayon")]
+fn is_shared(work: usize) -> bool {
+    work >= SERIAL_WORK && rayon::current_num_threads() > 1
+}
+
 /// Calls `f(index of the chunk's first element, chunk)` for all chunks of `size` elements.
 /// `work` is the total number of operations, by which to choose between one thread and many.
 pub(crate) fn chunks_mut<T: Send>(
@@ -27,7 +33,7 @@ pub(crate) fn chunks_mut<T: Send>(
     f: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
     #[cfg(feature = "rayon")]
-    if work >= SERIAL_WORK {
+    if is_shared(work) {
         out.par_chunks_mut(size)
             .enumerate()
             .for_each(|(k, chunk)| f(k * size, chunk));
@@ -54,7 +60,7 @@ pub(crate) fn stripes<const K: usize>(
     f: &(impl Fn(Range<usize>, [&mut [f64]; K], &mut [f64]) + Sync),
 ) {
     #[cfg(feature = "rayon")]
-    let many = work >= SERIAL_WORK;
+    let many = is_shared(work);
     #[cfg(not(feature = "rayon"))]
     let many = false;
     let _ = work;

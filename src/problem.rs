@@ -22,7 +22,7 @@ pub trait HessianProduct {
 
     /// Writes the diagonal of H(x), or a positive approximation of it, to `out` and returns true.
     ///
-    /// It preconditions the conjugate gradients. Default: false, no preconditioner.
+    /// Its power ½ or 1 preconditions the conjugate gradients. Default: false, no preconditioner.
     fn hessian_diagonal(&self, x: &Self::Param, out: &mut [f64]) -> Result<bool, Error> {
         let _ = (x, out);
         Ok(false)

@@ -103,6 +103,11 @@ impl Tolerances {
         Ok(())
     }
 
+    /// The largest ‖g‖ that meets the gradient test.
+    pub(crate) fn gradient_goal(&self, scale: f64) -> f64 {
+        (self.gradient * scale).max(self.gradient_absolute)
+    }
+
     /// Tests that need the point alone, and with `arrival` those of the step. If
     /// [`waits`](Tolerances::waits), the decrement must hold as well.
     ///
@@ -116,7 +121,7 @@ impl Tolerances {
         if at.slope == 0.0 {
             return Some(Converged::GradientTolerance);
         }
-        let gradient = (self.gradient * scale).max(self.gradient_absolute);
+        let gradient = self.gradient_goal(scale);
         let gap = at.slope * (at.slope / (2.0 * self.convexity));
         let tests = [
             (

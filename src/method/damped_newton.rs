@@ -19,9 +19,11 @@
 //!
 //! # Matrix-free
 //! With [`matrix_free`](crate::Raphson::matrix_free) (and for linear models too
-//! large to factor) n comes from preconditioned conjugate gradients to the
-//! relative residual min(0.1, sqrt(‖g‖/‖g₀‖)), and the tests are replaced by
-//! f(x₊) ≤ f − 10⁻⁴αλ², since the dual norm would cost another solve.
+//! large to factor) n comes from conjugate gradients to the relative residual
+//! min(0.3, max(sqrt(‖g‖/‖g₀‖), t/(4‖g‖))), where t is the ‖g‖ that ends the run: the order is
+//! 1.5, and the last step is solved no further than it needs. The
+//! preconditioner is diag(H)^½ or diag(H), whichever showed the better rate. The tests are
+//! replaced by f(x₊) ≤ f − 10⁻⁴αλ², since the dual norm would cost another solve.
 //!
 //! # Stopping
 //! ‖g‖ ≤ 10⁻⁸ ‖g₀‖ by default. Where the predicted decrease falls below the

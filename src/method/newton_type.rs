@@ -25,6 +25,12 @@ use crate::step::{Direction, Fault, Proposal};
 use crate::termination::Arrival;
 use std::marker::PhantomData;
 
+/// Largest relative residual of an iterative solve. An iteration more costs an evaluation, which
+/// is as much as a product with the Hessian.
+const LOOSEST: f64 = 0.3;
+/// Part of the goal for ‖g‖ to which a last step is solved; what f is not quadratic takes the rest.
+const SUFFICIENT: f64 = 0.25;
+
 /// Tells presets with the same parts apart.
 pub trait Preset {
     /// Name of the method, as argmin's observers show it.
@@ -183,11 +189,19 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         self.judge(oracle, &arrival, predicted <= noise)
     }
 
-    /// Relative residual of iterative solves.
+    /// Relative residual of iterative solves: sqrt(‖g‖/‖g₀‖) for an order of 1.5, at most 0.3, and
+    /// not less than a quarter of what the gradient test asks for.
     fn forcing(&self) -> f64 {
-        (self.course.at.slope / self.course.start_slope)
-            .sqrt()
-            .min(0.1)
+        let course = &self.course;
+        let superlinear = (course.at.slope / course.start_slope).sqrt();
+        let goal = course.tolerances.gradient_goal(course.scale) / course.at.slope;
+        // A point that has met the goal waits for another test; one at which the problem may
+        // object is judged by its last step.
+        let enough = match goal < 1.0 && !self.phase.may_object() {
+            true => SUFFICIENT * goal,
+            false => 0.0,
+        };
+        superlinear.max(enough).min(LOOSEST)
     }
 
     /// Looks for an acceptable trial; with the number of trials.

@@ -16,7 +16,8 @@
 //! # Cost
 //! Value, gradient and the weights of the Hessian at a point come from one pass over the data: 2
 //! flops an entry forward, 2 backward, the latter even if only the value is wanted. Backtracks
-//! from the point of the last Hessian cost no pass forward. Equal rows are merged into one. The Hessian is an object of n weights that
+//! from the point of the last Hessian cost no pass forward. Equal rows are merged into one, short rows are kept in the
+//! order of their lengths, one-hot data as codes with a dictionary. The Hessian is an object of n weights that
 //! the solver factors in the cheapest of three ways, see
 //! [`gram`](crate::linear::gram).
 //!
@@ -286,12 +287,10 @@ impl<L: Loss> LinearModel<L> {
     /// Norm of the gradient at the origin, the scale of relative gradient tests.
     pub fn gradient_scale(&self) -> f64 {
         *self.origin_slope.get_or_init(|| {
-            let s = &self.shared;
-            let labels = s.label.iter().zip(&s.share);
-            let slopes: Vec<f64> = labels.map(|(y, c)| s.loss.slope(0.0, *y, *c)).collect();
-            let mut g = self.origin();
-            s.design.mul_transpose(&slopes, &mut g);
-            norm(&g)
+            let mut slot = Slot::default();
+            slot.set(&self.origin(), self.shared.design.nrows(), true);
+            self.shared.differentiate(&mut slot);
+            norm(&slot.gradient)
         })
     }
 
@@ -443,7 +442,8 @@ impl<L: Loss> Shared<L> {
         } = slot;
         weight.resize(margin.len(), 0.0);
         gradient.resize(dimension, 0.0);
-        let pass = !*filled;
+        let at_origin = w.iter().all(|w| *w == 0.0);
+        let pass = !*filled || at_origin;
         design.stripes(
             if pass { w } else { &[] },
             [margin, rows, weight],
@@ -454,7 +454,9 @@ impl<L: Loss> Shared<L> {
                     let here = block.start - range.start..block.end - range.start;
                     let margin = &mut margin[here.clone()];
                     let slope = &mut rows[here.clone()];
-                    if pass {
+                    if at_origin {
+                        margin.fill(0.0);
+                    } else if pass {
                         design.mul_block(block.clone(), w, margin);
                     }
                     let (label, share) = (&self.label[block.clone()], &self.share[block.clone()]);

@@ -89,7 +89,7 @@ impl Slot {
         can && self.margin.iter().all(|m| m.is_finite())
     }
 
-    fn set(&mut self, w: &[f64], rows: usize, direct: bool) {
+    pub(crate) fn set(&mut self, w: &[f64], rows: usize, direct: bool) {
         self.w.clear();
         self.w.extend_from_slice(w);
         self.margin.resize(rows, 0.0);

@@ -8,6 +8,7 @@
 use super::{Direction, Fault, Iterate, Proposal};
 use crate::edge::SymView;
 use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
+use crate::linear::diagonal::DiagonalPower;
 use crate::linear::gram::GramSolve;
 use crate::linear::{Breakdown, Cholesky, diagonal_range, with_late_shift, with_shift};
 use crate::oracle::{Abort, Counted, Curvature, Oracle};
@@ -34,6 +35,7 @@ pub struct NewtonDirection {
     pub(crate) indefinite: Indefinite,
     /// τ of the factor.
     shift: f64,
+    power: DiagonalPower,
     #[cfg_attr(feature = "serde", serde(skip))]
     work: Work,
 }
@@ -44,6 +46,7 @@ impl Clone for NewtonDirection {
         NewtonDirection {
             indefinite: self.indefinite,
             shift: self.shift,
+            power: self.power,
             work: Work::default(),
         }
     }
@@ -138,7 +141,7 @@ impl Work {
         &mut self,
         at: &Iterate,
         forcing: f64,
-        preconditioned: bool,
+        mut power: Option<&mut DiagonalPower>,
         indefinite: Indefinite,
         apply: &mut Apply<'_>,
     ) -> Result<(), Fault> {
@@ -150,13 +153,19 @@ impl Work {
             step_tolerance: f64::INFINITY,
             radius: f64::INFINITY,
         };
+        if let Some(power) = &power {
+            power.raise(&mut self.diagonal);
+        }
         let mut shift = 0.0;
         for _ in 0..=CG_SHIFTS {
-            let jacobi = preconditioned.then_some(self.diagonal.as_slice());
+            let jacobi = power.is_some().then_some(self.diagonal.as_slice());
             let mut shifted = |v: &[f64], out: &mut [f64]| apply(shift, v, out);
             let outcome = self.cg.solve(&at.g, jacobi, options, &mut shifted)?;
             match outcome.end {
                 CgEnd::Converged | CgEnd::MaxIterations => {
+                    if let Some(power) = &mut power {
+                        power.learn(outcome.iterations, outcome.residual_norm / at.slope);
+                    }
                     self.direction.copy_from_slice(self.cg.solution());
                     self.shift = shift;
                     return Ok(());
@@ -199,6 +208,9 @@ impl Direction for NewtonDirection {
         for v in [&mut work.direction, &mut work.scratch, &mut work.diagonal] {
             v.resize(d, 0.0);
         }
+        if oracle.report.iterations == 0 {
+            self.power = DiagonalPower::default();
+        }
         let mut attempts = 0;
         let keeps = work.loaded.is_none() && work.has_factor && work.factor.is_whole();
         let result = match oracle.inner.curvature() {
@@ -212,7 +224,8 @@ impl Direction for NewtonDirection {
             Curvature::Matrix(SymView::Gram(gram)) if gram.way() == GramSolve::Cg => {
                 gram.diagonal(&mut work.diagonal);
                 let products = &mut oracle.report.hessian_products;
-                work.iterate(at, forcing, true, indefinite, &mut |shift, v, out| {
+                let power = Some(&mut self.power);
+                work.iterate(at, forcing, power, indefinite, &mut |shift, v, out| {
                     *products += 1;
                     gram.mul(shift, v, out);
                     Ok(())
@@ -222,8 +235,9 @@ impl Direction for NewtonDirection {
                 .factor(view, at, indefinite, kept, &mut attempts)
                 .map_err(Fault::from),
             Curvature::Products => {
-                let jacobi = oracle.diagonal(&mut work.diagonal)?;
-                work.iterate(at, forcing, jacobi, indefinite, &mut |shift, v, out| {
+                let power = oracle.diagonal(&mut work.diagonal)?;
+                let power = power.then_some(&mut self.power);
+                work.iterate(at, forcing, power, indefinite, &mut |shift, v, out| {
                     oracle.product(v, out)?;
                     for (out, v) in out.iter_mut().zip(v) {
                         *out += shift * v;

@@ -10,6 +10,7 @@ use raphson::{
     Batch, DampedNewton, Dataset, Failed, FiniteSum, GramSolve, LazyCubicNewton, Refresh, Schedule,
     Status,
 };
+use std::path::Path;
 
 /// Rows of few distinct values, so that many are equal.
 fn repeated(n: usize, d: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
@@ -370,4 +371,51 @@ impl Loss for Quartic {
     fn curvature(&self, m: f64, y: f64, c: f64) -> f64 {
         3.0 * c * (m - y).powi(2)
     }
+}
+
+/// Rows of unit length over columns of very different frequency, as of texts.
+fn texts(n: usize, d: usize) -> Dataset {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let (mut start, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+    let mut labels = Vec::new();
+    for _ in 0..n {
+        // The k-th column is as frequent as 1/k.
+        let mut row: Vec<u32> = (0..60)
+            .map(|_| ((d as f64).powf(rng.random::<f64>()) - 1.0) as u32)
+            .collect();
+        row.sort_unstable();
+        row.dedup();
+        let size = 1.0 / (row.len() as f64).sqrt();
+        let margin: f64 = row.iter().map(|&j| 4.0 * size * f64::from(j).sin()).sum();
+        let chance = 1.0 / (1.0 + (-margin).exp());
+        labels.push(f64::from(rng.random::<f64>() < chance));
+        values.extend(row.iter().map(|_| size));
+        columns.extend(row);
+        start.push(columns.len());
+    }
+    Dataset::from_csr(start, columns, values, d, labels).unwrap()
+}
+
+/// Iterations and products with the Hessian of a fit that forms no matrix.
+fn products(data: &Dataset) -> (u64, u64) {
+    let mu = 1.0 / data.n_rows() as f64;
+    let model = LogisticRegression::new(data).l2(mu).solve_by(GramSolve::Cg);
+    let run = model.fit_to(0.0, 1e-8).unwrap();
+    assert!(run.converged() && run.gradient_norm <= 1e-8);
+    assert_eq!(run.report.factorizations, 0);
+    // One pass for each point, none for the scale of the test.
+    assert_eq!(model.forward_passes(), run.report.values);
+    (run.report.iterations, run.report.hessian_products)
+}
+
+#[test]
+fn a_fit_of_texts_takes_few_products() {
+    assert_eq!(products(&texts(4000, 9000)), (6, 26));
+    let Some(folder) = std::env::var_os("RAPHSON_DATA") else {
+        println!("skipped: RAPHSON_DATA is not set");
+        return;
+    };
+    let read = |name: &str| raphson::libsvm::read(Path::new(&folder).join("libsvm").join(name));
+    assert_eq!(products(&read("reuters.gz").unwrap()), (7, 25));
+    assert_eq!(products(&read("news20.split10.gz").unwrap()), (6, 25));
 }

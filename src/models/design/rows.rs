@@ -24,6 +24,8 @@ impl Column for u32 {
 pub(super) trait Values: Copy + Send + Sync {
     fn part(self, range: Range<usize>) -> Self;
     fn of(self, k: usize) -> f64;
+    /// By fours, with the rest.
+    fn fours(self) -> (impl Iterator<Item = [f64; 4]>, Self);
 }
 
 /// All values are 1.
@@ -39,6 +41,10 @@ impl Values for Ones {
     fn of(self, _: usize) -> f64 {
         1.0
     }
+    #[inline(always)]
+    fn fours(self) -> (impl Iterator<Item = [f64; 4]>, Self) {
+        (std::iter::repeat([1.0; 4]), self)
+    }
 }
 
 impl Values for &[f64] {
@@ -49,6 +55,50 @@ impl Values for &[f64] {
     #[inline(always)]
     fn of(self, k: usize) -> f64 {
         self[k]
+    }
+    #[inline(always)]
+    fn fours(self) -> (impl Iterator<Item = [f64; 4]>, Self) {
+        let (fours, rest) = self.as_chunks::<4>();
+        (fours.iter().copied(), rest)
+    }
+}
+
+/// offset + aᵀw for a row a, in four interleaved partial sums: one would wait for each addition.
+#[inline(always)]
+fn dot<C: Column, V: Values>(columns: &[C], values: V, offset: f64, w: &[f64]) -> f64 {
+    let (four_columns, columns) = columns.as_chunks::<4>();
+    let (four_values, values) = values.fours();
+    let mut sums = [0.0; 4];
+    for (j, v) in four_columns.iter().zip(four_values) {
+        for k in 0..4 {
+            sums[k] += v[k] * w[j[k].at()];
+        }
+    }
+    let mut rest = offset;
+    for (k, j) in columns.iter().enumerate() {
+        rest += values.of(k) * w[j.at()];
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
+}
+
+/// `out`ⱼ += f(aⱼ) for a row a. Its columns differ, so four sums are read before one is written.
+#[inline(always)]
+fn add_row<C: Column, V: Values>(
+    columns: &[C],
+    values: V,
+    f: impl Fn(f64) -> f64,
+    out: &mut [f64],
+) {
+    let (four_columns, columns) = columns.as_chunks::<4>();
+    let (four_values, values) = values.fours();
+    for (j, v) in four_columns.iter().zip(four_values) {
+        let sums: [f64; 4] = std::array::from_fn(|k| out[j[k].at()] + f(v[k]));
+        for (j, sum) in j.iter().zip(sums) {
+            out[j.at()] = sum;
+        }
+    }
+    for (k, j) in columns.iter().enumerate() {
+        out[j.at()] += f(values.of(k));
     }
 }
 
@@ -252,12 +302,7 @@ impl SparseRows {
         with_types!(self, |columns, values| {
             for (out, ends) in out.iter_mut().zip(start.windows(2)) {
                 let range = ends[0]..ends[1];
-                let values = values.part(range.clone());
-                let mut sum = offset;
-                for (k, j) in columns[range].iter().enumerate() {
-                    sum += values.of(k) * w[j.at()];
-                }
-                *out = sum;
+                *out = dot(&columns[range.clone()], values.part(range), offset, w);
             }
         });
     }
@@ -268,25 +313,19 @@ impl SparseRows {
         with_types!(self, |columns, values| {
             for (r, ends) in r.iter().zip(start.windows(2)) {
                 let range = ends[0]..ends[1];
-                let values = values.part(range.clone());
-                for (k, j) in columns[range].iter().enumerate() {
-                    out[j.at()] += r * values.of(k);
-                }
+                add_row(&columns[range.clone()], values.part(range), |v| r * v, out);
             }
         });
     }
 
-    /// `out`ⱼ += Σᵢ rᵢ aᵢⱼ² over a range of rows.
+    /// `out`ⱼ += Σᵢ rᵢ aᵢⱼ² over a range of rows, to whose first row r₀ belongs.
     pub(super) fn add_squares(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
         let start = &self.start[rows.start..=rows.end];
         with_types!(self, |columns, values| {
             for (r, ends) in r.iter().zip(start.windows(2)) {
                 let range = ends[0]..ends[1];
-                let values = values.part(range.clone());
-                for (k, j) in columns[range].iter().enumerate() {
-                    let v = values.of(k);
-                    out[j.at()] += r * v * v;
-                }
+                let scaled = |v: f64| r * v * v;
+                add_row(&columns[range.clone()], values.part(range), scaled, out);
             }
         });
     }

@@ -3,6 +3,7 @@
 use super::{LinearModel, Loss, WeightedGram};
 use crate::finite_sum::{Batch, FiniteSum};
 use crate::models::batch::nan_row;
+use crate::parallel::norm;
 use crate::problem::HessianProduct;
 use crate::status::Failed;
 use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
@@ -34,6 +35,9 @@ impl<L: Loss> Gradient for LinearModel<L> {
             self.shared.differentiate(slot);
             slot.gradient.clone()
         });
+        if w.iter().all(|w| *w == 0.0) {
+            self.origin_slope.get_or_init(|| norm(&g));
+        }
         let features = self.shared.design.features();
         for (g, w) in g.iter_mut().zip(&w[..features]) {
             *g += self.shared.l2 * w;

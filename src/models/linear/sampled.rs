@@ -113,7 +113,8 @@ impl<L: Loss> LinearModel<L> {
     /// [`Schedule::Armijo`] and [`Refresh::Contraction`] of exp(−3.5/(1 + c)) or 0.4 if that is less,
     /// where a Hessian costs as much as c gradients: a factor is kept while a step with it cuts
     /// the gradient more for its price than one with a new Hessian would; otherwise, for many more
-    /// coefficients, it is [`DampedNewton`] by the dual or conjugate gradients. It ends where ‖g‖ ≤ 10⁻⁸ ‖g(0)‖; for
+    /// coefficients, it is [`DampedNewton`] by the dual or by conjugate gradients, preconditioned by
+    /// a power of the diagonal. It ends where ‖g‖ ≤ 10⁻⁸ ‖g(0)‖; for
     /// other tolerances, limits or a callback run its [`solver`](Self::solver) yourself:
     ///
     /// ```
