@@ -95,30 +95,30 @@ impl Design {
     /// the order of their lengths.
     pub(crate) fn merged(data: &Dataset) -> (Self, Option<Merged>) {
         let (n, features) = (data.n_rows(), data.n_features());
-        let Some((coded, hashes)) = Design::find_code(data) else {
-            let length = data.csr().2.len() as f64 / n.max(1) as f64;
-            let by_length = |merged: Merged| merged.by_length(|i| data.row(i as usize).0.len());
-            let merged = match Merged::find(data) {
-                found if !is_sparse(length, features as f64) || !Merged::orders(n, length) => found,
-                found => Some(by_length(found.unwrap_or_else(|| Merged::none(n)))),
-            };
-            let first = merged.as_ref().map(|merged| &merged.first[..]);
-            return (Design::of(data, first), merged);
-        };
-        let merged = Merged::find_coded(&coded.codes, &hashes, data.labels());
-        let merged = merged.unwrap_or_else(|| Merged::none(n));
-        let merged = merged.by_length(|i| coded.codes.length(i as usize));
-        let coded = coded.take(&merged.first);
-        (Design::coded(features, coded), Some(merged))
+        if let Some((coded, hashes)) = Design::find_code(data) {
+            let merged = Merged::find_coded(&coded.codes, &hashes, data.labels())
+                .unwrap_or_else(|| Merged::none(n))
+                .by_length(|i| coded.codes.length(i));
+            let coded = coded.take(&merged.first);
+            return (Design::coded(features, coded), Some(merged));
+        }
+        let mut merged = Merged::find(data);
+        let length = mean_length(data);
+        if is_sparse(length, features as f64) && merge::orders(n, length) {
+            let classes = merged.unwrap_or_else(|| Merged::none(n));
+            merged = Some(classes.by_length(|i| data.row(i).0.len()));
+        }
+        let first = merged.as_ref().map(|merged| &merged.first[..]);
+        (Design::of(data, first), merged)
     }
 
     fn find_code(data: &Dataset) -> Option<(Coded, Vec<u64>)> {
         let features = data.n_features();
-        if features >= SUMMED {
-            return None; // Gram matrices are not summed row by row
+        // Of as many columns Gram matrices are not summed row by row.
+        if features >= SUMMED || !merge::searches(data.n_rows()) {
+            return None;
         }
-        let length = data.csr().2.len() as f64 / data.n_rows().max(1) as f64;
-        let plain = |passes| additions(length, features as f64, passes);
+        let plain = |passes| additions(mean_length(data), features as f64, passes);
         Coded::find(features, data.csr(), plain)
     }
 
@@ -126,7 +126,7 @@ impl Design {
     fn of(data: &Dataset, chosen: Option<&[u32]>) -> Self {
         let (rows, features) = (data.n_rows(), data.n_features());
         let csr = data.csr();
-        if is_sparse(csr.2.len() as f64 / rows as f64, features as f64) {
+        if is_sparse(mean_length(data), features as f64) {
             let sparse = SparseRows::new(features, csr, chosen);
             return Design::sparse(chosen.map_or(rows, <[u32]>::len), features, sparse);
         }
@@ -226,7 +226,7 @@ impl Design {
     /// have `len`: tokens in the place of features.
     fn inner(&self, len: usize) -> usize {
         match &self.storage {
-            Storage::Coded(coded) => len.saturating_sub(self.features) + coded.tokens(),
+            Storage::Coded(coded) => len - self.features + coded.tokens(),
             _ => len,
         }
     }
@@ -236,7 +236,7 @@ impl Design {
         let Storage::Coded(coded) = &self.storage else {
             return w;
         };
-        let (features, ones) = w.split_at(self.features.min(w.len()));
+        let (features, ones) = w.split_at(self.features);
         let (tokens, last) = room.split_at_mut(room.len() - ones.len());
         coded.dictionary.mul(0..tokens.len(), 0.0, features, tokens);
         last.copy_from_slice(ones);
@@ -245,6 +245,16 @@ impl Design {
 
     /// `out` = sums for the columns from those for the inner columns.
     pub(crate) fn lower(&self, sums: &[f64], out: &mut [f64]) {
+        self.lower_by(SparseRows::add_transpose, sums, out);
+    }
+
+    /// The same, where `add` adds what the rows of the dictionary stand for.
+    fn lower_by(
+        &self,
+        add: impl Fn(&SparseRows, Rows, &[f64], &mut [f64]),
+        sums: &[f64],
+        out: &mut [f64],
+    ) {
         let Storage::Coded(coded) = &self.storage else {
             out.copy_from_slice(sums);
             return;
@@ -252,22 +262,20 @@ impl Design {
         let (tokens, last) = sums.split_at(coded.tokens());
         let (features, ones) = out.split_at_mut(self.features);
         features.fill(0.0);
-        coded
-            .dictionary
-            .add_transpose(0..tokens.len(), tokens, features);
+        add(&coded.dictionary, 0..tokens.len(), tokens, features);
         ones.copy_from_slice(last);
     }
 
     /// Calls `f(rows, w, parts, sums)` for each stripe with the coefficients of the inner columns, its
-    /// parts of `arrays`, which have an element for each row, and sums for the inner columns of `len` columns and one more;
-    /// hands those of all stripes to `take`.
+    /// parts of `arrays`, which have an element for each row, and sums for the inner columns of
+    /// `len` columns and one more; hands those of all stripes to `take`, the one more by itself.
     pub(crate) fn stripes<const K: usize, T>(
         &self,
         w: &[f64],
         arrays: [&mut [f64]; K],
         len: usize,
         f: impl Fn(Rows, &[f64], [&mut [f64]; K], &mut [f64]) + Sync,
-        take: impl FnOnce(&[f64]) -> T,
+        take: impl FnOnce(&[f64], f64) -> T,
     ) -> T {
         let width = self.inner(len) + 1;
         let length = self.stripe(width, self.entries());
@@ -277,7 +285,8 @@ impl Design {
             let run =
                 |rows: Rows, parts: [&mut [f64]; K], sums: &mut [f64]| f(rows, w, parts, sums);
             stripes(self.rows, arrays, length, sums, width, work, &run);
-            take(add_up(sums, width))
+            let sums = add_up(sums, width);
+            take(&sums[..width - 1], sums[width - 1])
         })
     }
 
@@ -289,7 +298,7 @@ impl Design {
         };
         self.with_sums(room + len, |sums| {
             let (room, sums) = sums.split_at_mut(room);
-            f(self.lift(w, room), sums)
+            f(if w.is_empty() { w } else { self.lift(w, room) }, sums)
         })
     }
 
@@ -362,7 +371,7 @@ impl Design {
                     self.add_transpose_block(rows.clone(), &r[rows], sums);
                 }
             },
-            |sums| self.lower(&sums[..sums.len() - 1], out),
+            |sums, _| self.lower(sums, out),
         );
     }
 
@@ -383,7 +392,7 @@ impl Design {
                     self.add_transpose_block(rows, r, sums);
                 }
             },
-            |sums| self.lower(&sums[..sums.len() - 1], out),
+            |sums, _| self.lower(sums, out),
         );
     }
 
@@ -411,18 +420,7 @@ impl Design {
                     Storage::Coded(coded) => coded.codes.add_squares(rows, r, out),
                 }
             },
-            |sums| match &self.storage {
-                Storage::Coded(coded) => {
-                    let (tokens, last) = sums.split_at(coded.tokens());
-                    let (features, ones) = out.split_at_mut(self.features);
-                    features.fill(0.0);
-                    coded
-                        .dictionary
-                        .add_squares(0..tokens.len(), tokens, features);
-                    ones.copy_from_slice(&last[..ones.len()]);
-                }
-                _ => out.copy_from_slice(&sums[..sums.len() - 1]),
-            },
+            |sums, _| self.lower_by(SparseRows::add_squares, sums, out),
         );
     }
 
@@ -622,6 +620,11 @@ fn write_lower(from: &[f64], mut out: MatMut<'_, f64>) {
             out[(i, j)] = from[j * order + i];
         }
     }
+}
+
+/// Entries of a row on average.
+fn mean_length(data: &Dataset) -> f64 {
+    data.csr().2.len() as f64 / data.n_rows().max(1) as f64
 }
 
 /// Whether rows of this mean length are kept as sparse ones.

@@ -467,10 +467,9 @@ impl<L: Loss> Shared<L> {
                     }
                 }
             },
-            |sums| {
-                let (inner, last) = sums.split_at(sums.len() - 1);
-                *value = last[0];
-                design.lower(inner, gradient);
+            |sums, last| {
+                *value = last;
+                design.lower(sums, gradient);
             },
         );
         slot.filled = true;

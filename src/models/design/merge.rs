@@ -13,9 +13,18 @@ const FEWEST: usize = 2048;
 const PROBE: usize = 4096;
 /// An odd number without pattern, 2⁶⁴ over the golden ratio.
 pub(super) const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-
 /// Entries of a row on average up to which rows are ordered by length.
 const SHORT: f64 = 48.0;
+
+/// Whether so many rows are worth a search, and have numbers of 32 bits.
+pub(super) fn searches(n: usize) -> bool {
+    (FEWEST..u32::MAX as usize / 2).contains(&n)
+}
+
+/// Whether rows of so many entries on average, `n` in all, are worth an order.
+pub(super) fn orders(n: usize, mean_length: f64) -> bool {
+    searches(n) && mean_length <= SHORT
+}
 
 /// The rows of a data set in classes of equal ones.
 #[derive(Debug)]
@@ -51,7 +60,7 @@ impl Merged {
         hash: impl Fn(usize) -> u64,
         equal: impl Fn(usize, usize) -> bool,
     ) -> Option<Self> {
-        if n < FEWEST || n > u32::MAX as usize / 2 {
+        if !searches(n) {
             return None;
         }
         const EMPTY: u32 = u32::MAX;
@@ -92,14 +101,9 @@ impl Merged {
         }
     }
 
-    /// Whether rows of so many entries on average, `n` in all, are worth an order.
-    pub(super) fn orders(n: usize, mean_length: f64) -> bool {
-        (FEWEST..u32::MAX as usize / 2).contains(&n) && mean_length <= SHORT
-    }
-
     /// With the classes in the order of the lengths of their rows; equal lengths keep theirs.
-    pub(super) fn by_length(mut self, length: impl Fn(u32) -> usize) -> Self {
-        let lengths: Vec<usize> = self.first.iter().map(|&i| length(i)).collect();
+    pub(super) fn by_length(mut self, length: impl Fn(usize) -> usize) -> Self {
+        let lengths: Vec<usize> = self.first.iter().map(|&i| length(i as usize)).collect();
         let longest = lengths.iter().max().map_or(0, |l| l + 1);
         let mut next = vec![0u32; longest + 1];
         for l in &lengths {
