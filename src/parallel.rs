@@ -24,6 +24,15 @@ fn is_shared(work: usize) -> bool {
     work >= SERIAL_WORK && rayon::current_num_threads() > 1
 }
 
+/// Runs `f` on a thread of the pool, which hands out loops without being woken for each.
+pub(crate) fn inside<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "rayon")]
+    if rayon::current_num_threads() > 1 {
+        return rayon::scope(|_| f());
+    }
+    f()
+}
+
 /// Calls `f(index of the chunk's first element, chunk)` for all chunks of `size` elements.
 /// `work` is the total number of operations, by which to choose between one thread and many.
 pub(crate) fn chunks_mut<T: Send>(

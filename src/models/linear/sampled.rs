@@ -32,7 +32,7 @@ use crate::globalization::damping::Schedule;
 use crate::lazy::Refresh;
 use crate::linear::gram::GramSolve;
 use crate::method::damped_newton::DampedNewton;
-use crate::parallel::norm;
+use crate::parallel::{inside, norm};
 use crate::solver::Run;
 use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -144,10 +144,10 @@ impl<L: Loss> LinearModel<L> {
             .solver()
             .gradient_tol(relative)
             .gradient_tol_abs(absolute);
-        match self.is_formed() {
+        inside(|| match self.is_formed() {
             true => solver.minimize(&self.sampled(), self.origin()),
             false => solver.minimize(self, self.origin()),
-        }
+        })
     }
 
     /// The solver that [`fit`](Self::fit) runs.
