@@ -13,6 +13,7 @@ pub(crate) mod metric;
 pub(crate) mod model;
 pub(crate) mod newton;
 pub(crate) mod saddle_free;
+mod secant;
 
 /// Curvature above minus this part of the scale of H counts as nonnegative.
 pub(crate) const NONNEGATIVE: f64 = 1e-8;

@@ -147,7 +147,8 @@ impl<C> Raphson<DampedCore, C> {
     /// When the Hessian is evaluated again. Default: [`Refresh::Every`] step.
     ///
     /// A factor that is kept for several steps gives the direction and the local norms of all of
-    /// them; the tests of [`Schedule::Universal`], [`Schedule::Armijo`] and [`Schedule::Greedy`]
+    /// them, updated by BFGS from the gradients of the steps: the rate is that of limited-memory BFGS
+    /// which starts from the factor, for 2 more vectors in storage and 8d more flops for each kept step, 16 at most. The tests of [`Schedule::Universal`], [`Schedule::Armijo`] and [`Schedule::Greedy`]
     /// hold for any positive definite matrix, the other schedules have none and take no other
     /// rule than every step. Where a step by an old Hessian fails, a new one is evaluated.
     /// Conjugate gradients and the dual form of a Gram matrix keep nothing.

@@ -3,8 +3,10 @@
 //! Dense, sparse and Gram matrices are factored by Cholesky; products, and Gram
 //! matrices too large for that, go to preconditioned conjugate gradients. If H
 //! is not positive definite, τ > 0 is added by the rule of
-//! [`factor_with_shift`](crate::linear::factor_with_shift), or the run fails, by option.
+//! [`factor_with_shift`](crate::linear::factor_with_shift), or the run fails, by option. A factor
+//! that is kept for later points is [updated](super::secant).
 
+use super::secant::Secant;
 use super::{Direction, Fault, Iterate, Proposal};
 use crate::edge::SymView;
 use crate::linear::cg::{CgEnd, CgOptions, TruncatedCg};
@@ -36,6 +38,7 @@ pub struct NewtonDirection {
     /// τ of the factor.
     shift: f64,
     power: DiagonalPower,
+    secant: Secant,
     #[cfg_attr(feature = "serde", serde(skip))]
     work: Work,
 }
@@ -47,6 +50,7 @@ impl Clone for NewtonDirection {
             indefinite: self.indefinite,
             shift: self.shift,
             power: self.power,
+            secant: self.secant.clone(),
             work: Work::default(),
         }
     }
@@ -131,9 +135,7 @@ impl Work {
                 self.factor.factor(view, 0.0)?;
             }
         }
-        self.loaded = None;
-        self.direction.copy_from_slice(&at.g);
-        self.factor.solve_in_place(view, &mut self.direction)
+        Ok(())
     }
 
     /// Solves by conjugate gradients; `apply(shift, v, out)` writes (H + shift I) v.
@@ -216,10 +218,13 @@ impl Direction for NewtonDirection {
         let result = match oracle.inner.curvature() {
             // The host may not have the matrix any more.
             _ if keeps => {
+                self.secant.update(at);
                 work.direction.copy_from_slice(&at.g);
-                work.factor
-                    .solve_whole(&mut work.direction)
-                    .map_err(Fault::from)
+                let factor = &mut work.factor;
+                let solved = self
+                    .secant
+                    .solve(&mut work.direction, |v| factor.solve_whole(v));
+                solved.map_err(Fault::from)
             }
             Curvature::Matrix(SymView::Gram(gram)) if gram.way() == GramSolve::Cg => {
                 gram.diagonal(&mut work.diagonal);
@@ -231,9 +236,22 @@ impl Direction for NewtonDirection {
                     Ok(())
                 })
             }
-            Curvature::Matrix(view) => work
-                .factor(view, at, indefinite, kept, &mut attempts)
-                .map_err(Fault::from),
+            Curvature::Matrix(view) => {
+                match work.loaded {
+                    // The last iterate of the run that is resumed.
+                    Some(Loaded::Again) => self.secant.update(at),
+                    _ => self.secant.restart(at),
+                }
+                let factored = work.factor(view, at, indefinite, kept, &mut attempts);
+                work.loaded = work.loaded.filter(|_| factored.is_err());
+                work.direction.copy_from_slice(&at.g);
+                let factor = &mut work.factor;
+                let solved = factored.and_then(|()| {
+                    self.secant
+                        .solve(&mut work.direction, |v| factor.solve_in_place(view, v))
+                });
+                solved.map_err(Fault::from)
+            }
             Curvature::Products => {
                 let power = oracle.diagonal(&mut work.diagonal)?;
                 let power = power.then_some(&mut self.power);
@@ -305,6 +323,12 @@ impl Direction for NewtonDirection {
             return None;
         }
         oracle.report.solves += 1;
+        if !self.secant.is_empty() {
+            let (factor, scratch) = (&mut self.work.factor, &mut self.work.scratch);
+            scratch.copy_from_slice(v);
+            let solved = self.secant.solve(scratch, |v| factor.solve_whole(v));
+            return solved.is_ok().then(|| dot(v, scratch));
+        }
         if self.work.factor.is_whole() {
             return self.work.factor.norm_squared_whole(v).ok();
         }

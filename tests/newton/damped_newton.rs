@@ -732,6 +732,71 @@ fn a_factor_serves_as_long_as_the_rule_says() {
     );
 }
 
+/// A quadratic that gives a Hessian with eigenvalues of 0.5 to 1.5 relative to the right one.
+struct Misjudged;
+
+impl Misjudged {
+    const N: usize = 12;
+
+    fn weight(i: usize) -> f64 {
+        4f64.powi(i as i32)
+    }
+}
+
+impl CostFunction for Misjudged {
+    type Param = Vec<f64>;
+    type Output = f64;
+    fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
+        let terms = x.iter().enumerate();
+        Ok(terms
+            .map(|(i, x)| 0.5 * Self::weight(i) * (x - 1.0).powi(2))
+            .sum())
+    }
+}
+
+impl Gradient for Misjudged {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+    fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        let terms = x.iter().enumerate();
+        Ok(terms.map(|(i, x)| Self::weight(i) * (x - 1.0)).collect())
+    }
+}
+
+impl Hessian for Misjudged {
+    type Param = Vec<f64>;
+    type Hessian = Vec<Vec<f64>>;
+    fn hessian(&self, _: &Vec<f64>) -> Result<Vec<Vec<f64>>, Error> {
+        let part = |i: usize| 0.5 + i as f64 / (Self::N - 1) as f64;
+        let entry = |i: usize, j: usize| f64::from(i == j) * Self::weight(i) / part(i);
+        let row = |i: usize| (0..Self::N).map(|j| entry(i, j)).collect();
+        Ok((0..Self::N).map(row).collect())
+    }
+}
+
+#[test]
+fn a_kept_factor_is_updated_by_the_gradients_of_the_steps() {
+    for schedule in [Schedule::Armijo, Schedule::Universal] {
+        let run = DampedNewton::new()
+            .schedule(schedule)
+            .refresh(Refresh::Every(100))
+            .gradient_tol(1e-12)
+            .minimize(&Misjudged, vec![0.0; Misjudged::N])
+            .unwrap();
+        assert!(
+            run.converged() && run.report.hessians == 1,
+            "{}",
+            run.status
+        );
+        // Steps by the factor alone leave half of the gradient: 40 of them.
+        let most = if schedule == Schedule::Armijo { 17 } else { 22 };
+        assert!(run.report.iterations <= most, "{}", run.report.iterations);
+        let one = DampedNewton::new().schedule(schedule).gradient_tol(1e-12);
+        let one = one.minimize(&Misjudged, vec![0.0; Misjudged::N]).unwrap();
+        assert!(one.report.iterations >= 35, "{}", one.report.iterations);
+    }
+}
+
 #[test]
 fn fixed_schedules_evaluate_value_and_gradient_once_a_trial() {
     for schedule in [
