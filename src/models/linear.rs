@@ -477,6 +477,17 @@ impl<L: Loss> Shared<L> {
         slot.sloped = pass;
     }
 
+    /// c ℓ″ of the rows, in a pass of its own.
+    fn curvatures(&self, w: &[f64]) -> Vec<f64> {
+        let mut margin = vec![0.0; self.label.len()];
+        self.design.mul(w, &mut margin);
+        let (mut slope, mut curvature) = (margin.clone(), margin.clone());
+        let (label, share) = (&self.label, &self.share);
+        self.loss
+            .block(&margin, label, share, &mut slope, &mut curvature);
+        curvature
+    }
+
     /// Evaluates, with Aᵀ times the slopes.
     fn differentiate(&self, slot: &mut Slot) {
         self.evaluate(slot);

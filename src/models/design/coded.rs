@@ -300,6 +300,11 @@ mod tests {
             plain.write(b.as_mut());
             assert_eq!(a, b);
         }
+        let share = vec![1.0 / n as f64; n];
+        let (a, columns) = coded.leverage(&share).unwrap();
+        let (b, same) = plain.leverage(&share).unwrap();
+        close(&a, &b);
+        assert_eq!((columns, same), (14.0, 14.0));
         let (a, b) = (coded.row_gram(), plain.row_gram());
         for j in (0..n).step_by(83) {
             let column = |m: faer::MatRef<'_, f64>| m.col(j).iter().copied().collect::<Vec<f64>>();

@@ -318,6 +318,14 @@ impl SparseRows {
         });
     }
 
+    /// `out`ᵢ = Σⱼ wⱼ aᵢⱼ² for a range of rows.
+    pub(super) fn squares(&self, rows: Rows, w: &[f64], out: &mut [f64]) {
+        for (out, i) in out.iter_mut().zip(rows) {
+            *out = 0.0;
+            self.each(i, |j, v| *out += w[j] * v * v);
+        }
+    }
+
     /// `out`ⱼ += Σᵢ rᵢ aᵢⱼ² over a range of rows, to whose first row r₀ belongs.
     pub(super) fn add_squares(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
         let start = &self.start[rows.start..=rows.end];

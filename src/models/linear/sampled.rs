@@ -1,14 +1,18 @@
 //! Hessians from a growing sample of the rows.
 //!
 //! A step that cuts the gradient to a tenth does not need a Hessian that is right to eight digits.
-//! The Hessian of b rows, drawn at random, has a relative error of about √(d/b), so that Newton's
-//! method with it cuts the gradient to about this part, for b/n of the price. The sample
-//! therefore begins with 8d rows, or what costs a quarter of a gradient if that is more, and grows
-//! as the steps ask for it. Row i is drawn with a
-//! probability in proportion to its weight cᵢ, at most 1, and n is the number of rows that count,
-//! 1/Σcᵢ²:
+//! The Hessian of t rows, drawn at random, has a relative error of about √(d/t), so that Newton's
+//! method with it cuts the gradient to about this part, for t/n of the price. The sample
+//! therefore begins with t = 8d, or what costs a quarter of a gradient if that is more, and grows
+//! as the steps ask for it. Row i is drawn with probability t qᵢ, at most 1, where
 //!
-//! * where the last step cut the gradient to less than 1.5√(d/b), the error of the sample may be
+//! qᵢ = cᵢ(1 + sᵢ/d)/2, sᵢ = Σⱼ aᵢⱼ² / Σₖ cₖaₖⱼ²,
+//!
+//! and counts 1/(t qᵢ) times then. sᵢ is the leverage of the row but for correlations of the columns: the rows of
+//! a rare feature, without which the sample would be singular, are in every sample. For data stored densely,
+//! where no feature is rare, qᵢ = cᵢ. The Hessian grows by this rule:
+//!
+//! * where the last step cut the gradient to less than 1.5√(d/t), the error of the sample may be
 //!   what limits the steps: the next Hessian is that of four times as many rows;
 //! * where it cut less, the function curves: the next Hessian is as large as this one, at the
 //!   new point; but after four of one size, whose error may be larger than expected, the sample
@@ -17,13 +21,14 @@
 //! From half the rows on the Hessian is exact. Values and gradients always are, and so is what
 //! the run converges to; a method that accepts any Hessian approximation, and keeps one as long as
 //! it serves, turns the savings into time. Which rows belong to a sample depends on their
-//! numbers and weights alone, so that runs repeat, and smaller samples are parts of larger ones.
+//! numbers, entries and weights alone, so that runs repeat, and smaller samples are parts of larger ones.
 //! The size of the sample is the object's: make one for each run. A run that is resumed from a
 //! checkpoint on a new one begins with a small sample again; it converges as well, by other steps.
 //!
 //! Source: R. H. Byrd, G. M. Chin, W. Neveitt, J. Nocedal, "On the use of stochastic Hessian
 //! information in optimization methods for machine learning" (2011), for subsampled Hessians;
-//! A. Semenov, M. Jaggi, N. Doikov, "Gradient-normalized smoothness for optimization with
+//! P. Xu, J. Yang, F. Roosta-Khorasani, C. Ré, M. W. Mahoney, "Sub-sampled Newton methods with
+//! non-uniform sampling" (2016), for drawing by leverage; A. Semenov, M. Jaggi, N. Doikov, "Gradient-normalized smoothness for optimization with
 //! approximate Hessians" (2025), for methods that accept them. The rule of growth is ours.
 
 use super::{LinearModel, Loss, Shared, WeightedGram};
@@ -42,12 +47,12 @@ const FIRST: f64 = 8.0;
 /// Price of a sample's Hessian, in gradients, that need not be made less.
 const CHEAP: f64 = 0.25;
 /// −log of what a step with a new Hessian leaves of the gradient, about.
-const FRESH: f64 = 3.5;
+const FRESH: f64 = 4.5;
 /// A step that leaves more of the gradient always ends the service of a factor.
 const SLOWEST: f64 = 0.4;
 /// Growth of the sample.
 const GROWTH: f64 = 4.0;
-/// The sample may be what limits a step that leaves less than so many times √(d/b).
+/// The sample may be what limits a step that leaves less than so many times √(d/t).
 const LIMIT: f64 = 1.5;
 /// Most Hessians of one size.
 const MOST: u32 = 4;
@@ -65,15 +70,17 @@ const WHOLE: f64 = 0.5;
 #[derive(Debug)]
 pub struct Sampled<'a, L> {
     model: &'a LinearModel<L>,
-    /// Rows that count.
-    rows: f64,
-    state: Mutex<State>,
+    /// qᵢ.
+    chance: Vec<f64>,
+    state: Mutex<State<L>>,
 }
 
 #[derive(Debug)]
-struct State {
-    /// Rows of the sample over all rows.
-    part: f64,
+struct State<L> {
+    /// t; infinite if the Hessian is exact.
+    draws: f64,
+    /// The rows of this size.
+    sample: Option<Arc<Shared<L>>>,
     /// The last point whose gradient was evaluated, ‖g‖ at the one before and there.
     at: Vec<f64>,
     slopes: [f64; 2],
@@ -86,11 +93,25 @@ struct State {
 impl<L: Loss> LinearModel<L> {
     /// This function with Hessians of a growing sample of the rows.
     pub fn sampled(&self) -> Sampled<'_, L> {
-        let squares: f64 = self.shared.share.iter().map(|c| c * c).sum();
-        let rows = 1.0 / squares;
-        let cheap = CHEAP / self.shared.design.hessian_cost();
+        let s = &self.shared;
+        let rows = s.share.len() as f64;
+        let cheap = CHEAP * rows / s.design.hessian_cost();
+        let draws = (FIRST * self.dimension() as f64).max(cheap);
+        // Samples of that size may never be drawn.
+        let leverage = match draws < WHOLE * rows {
+            true => s.design.leverage(&s.share),
+            false => None,
+        };
+        let chance = match leverage {
+            Some((leverage, d)) => {
+                let mean = |(s, c): (&f64, &f64)| 0.5 * c * (1.0 + s / d);
+                leverage.iter().zip(&s.share).map(mean).collect()
+            }
+            None => s.share.clone(),
+        };
         let state = State {
-            part: (FIRST * self.dimension() as f64 / rows).max(cheap).min(1.0),
+            draws,
+            sample: None,
             at: Vec::new(),
             slopes: [f64::INFINITY; 2],
             used: 0,
@@ -98,7 +119,7 @@ impl<L: Loss> LinearModel<L> {
         };
         Sampled {
             model: self,
-            rows,
+            chance,
             state: Mutex::new(state),
         }
     }
@@ -110,7 +131,7 @@ impl<L: Loss> LinearModel<L> {
     ///
     /// Where forming AᵀDA is the cheapest way to solve a Newton system this is
     /// [`DampedNewton`] on the [`sampled`](Self::sampled) model, with
-    /// [`Schedule::Armijo`] and [`Refresh::Contraction`] of exp(−3.5/(1 + c)) or 0.4 if that is less,
+    /// [`Schedule::Armijo`] and [`Refresh::Contraction`] of exp(−4.5/(1 + c)) or 0.4 if that is less,
     /// where a Hessian costs as much as c gradients: a factor is kept while a step with it cuts
     /// the gradient more for its price than one with a new Hessian would; otherwise, for many more
     /// coefficients, it is [`DampedNewton`] by the dual or by conjugate gradients, preconditioned by
@@ -174,43 +195,64 @@ impl<L: Loss> Sampled<'_, L> {
         self.lock().cost
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The part of the rows for the next Hessian, at w.
-    fn part(&self, w: &[f64]) -> f64 {
+    /// The rows for the next Hessian, at w; none if it is that of all.
+    fn next(&self, w: &[f64]) -> Option<Arc<Shared<L>>> {
         let mut state = self.lock();
+        let all = self.chance.len() as f64;
         let [before, after] = state.slopes;
-        let error = (self.model.dimension() as f64 / (state.part * self.rows)).sqrt();
+        let error = (self.model.dimension() as f64 / state.draws).sqrt();
         // NaN compares false: nothing was learnt, as where the last gradient is a rejected trial's.
         let known = state.at == w && before.is_finite();
         let limits = known && after < LIMIT * error * before;
         if state.used >= MOST || (state.used > 0 && limits) {
-            state.part = (GROWTH * state.part).min(1.0);
+            state.draws *= GROWTH;
+            state.sample = None;
             state.used = 0;
         }
-        if state.part > WHOLE {
-            state.part = 1.0;
+        if state.draws.is_finite() && state.sample.is_none() {
+            let expected: f64 = self.chance.iter().map(|q| (state.draws * q).min(1.0)).sum();
+            if expected > WHOLE * all {
+                state.draws = f64::INFINITY;
+            } else {
+                state.sample = self.draw(state.draws).map(Arc::new);
+            }
         }
         state.used += 1;
-        state.part
+        state.cost += match &state.sample {
+            Some(sample) => sample.label.len() as f64 / all,
+            None => 1.0,
+        };
+        state.sample.clone()
     }
 
-    /// The rows of a sample and their weights in it.
-    fn choose(&self, part: f64) -> (Vec<usize>, Vec<f64>) {
-        let share = &self.model.shared.share;
-        let chance = |i: usize| (part * self.rows * share[i]).min(1.0);
-        let chosen: Vec<usize> = match part < 1.0 {
-            true => (0..share.len())
-                .filter(|&i| belongs(i, chance(i)))
-                .collect(),
-            false => Vec::new(),
-        };
-        let weights = chosen.iter().map(|&i| share[i] / chance(i));
+    /// The rows of a sample and their weights in it; none if it is empty.
+    fn draw(&self, draws: f64) -> Option<Shared<L>> {
+        let s = &self.model.shared;
+        let chance = |i: usize| (draws * self.chance[i]).min(1.0);
+        let chosen: Vec<usize> = (0..self.chance.len())
+            .filter(|&i| belongs(i, chance(i)))
+            .collect();
+        let weights = chosen.iter().map(|&i| s.share[i] / chance(i));
         let total: f64 = weights.clone().sum();
-        let weights = weights.map(|weight| weight / total).collect();
-        (chosen, weights)
+        (!chosen.is_empty()).then(|| Shared {
+            design: Arc::new(s.design.select(&chosen)),
+            label: chosen.iter().map(|&i| s.label[i]).collect(),
+            share: weights.map(|weight| weight / total).collect(),
+            merged: None,
+            loss: s.loss.clone(),
+            defect: None,
+            partial: true,
+            // As the whole, or a factor could not be kept.
+            solve: match s.gram(&[]).way() {
+                GramSolve::Dual => GramSolve::Auto,
+                way => way,
+            },
+            ..**s
+        })
     }
 }
 
@@ -254,34 +296,16 @@ impl<L: Loss> Hessian for Sampled<'_, L> {
     fn hessian(&self, w: &Vec<f64>) -> Result<WeightedGram<L>, HostError> {
         let model = self.model;
         model.ready(w)?;
-        let s = &model.shared;
-        let (chosen, share) = self.choose(self.part(w));
-        if chosen.is_empty() {
-            self.lock().cost += 1.0;
+        let Some(sample) = self.next(w) else {
             return Hessian::hessian(model, w);
-        }
-        self.lock().cost += chosen.len() as f64 / s.label.len() as f64;
+        };
         // Backtracks from here need no pass.
         model.margins.with(|margins| margins.leave_from(w));
-        let sample = LinearModel::of(Shared {
-            design: Arc::new(s.design.select(&chosen)),
-            label: chosen.iter().map(|&i| s.label[i]).collect(),
-            share,
-            merged: None,
-            loss: s.loss.clone(),
-            defect: None,
-            partial: true,
-            // As the whole, or a factor could not be kept.
-            solve: match s.gram(&[]).way() {
-                GramSolve::Dual => GramSolve::Auto,
-                way => way,
-            },
-            ..**s
-        });
         Ok(WeightedGram {
-            whole: Arc::clone(s),
+            weight: sample.curvatures(w),
+            shared: sample,
+            whole: Arc::clone(&model.shared),
             scale: Some(model.gradient_scale()),
-            ..Hessian::hessian(&sample, w)?
         })
     }
 }
