@@ -28,6 +28,10 @@
 //! counts only if one gradient there, by a plain loop over the rows that shares no code with the
 //! model, meets the tolerance; a run that fails this is not ranked.
 //!
+//! `fit` is `LogisticRegression::fit`: its solver on its samples of rows, watched at each iteration
+//! like the others. A Hessian of a sample counts as its share of the rows, in the column H and in
+//! the oracle calls, so that both may be fractions.
+//!
 //! Most peers have no test of the gradient norm, or another one. They see the object through a
 //! wrapper that computes the norm of every gradient they ask for and ends the run at the first
 //! that meets the tolerance, be it at a trial point. The wrapper's own work (the norm, the points

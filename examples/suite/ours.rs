@@ -13,13 +13,20 @@ use raphson::{
 
 /// Stops by the gradient norm itself; time is looked at after each iteration.
 pub fn solve(spec: &Spec, model: &LogisticRegression, watch: &Watch) -> End {
+    // What `fit` runs on: samples where it forms the Hessian, else the model itself.
+    let samples = spec.solver == Solver::Fit && model.is_formed();
+    let sampled = samples.then(|| model.sampled());
+    let hessians = |count: u64| {
+        let cost = sampled.as_ref().map(|sampled| sampled.hessian_cost());
+        cost.unwrap_or(count as f64)
+    };
     let mut look = |record: &IterationRecord| {
         watch.aside(|seconds| {
             watch.iteration.set(record.iteration);
             watch.counts.set(Counts {
                 values: record.values,
                 gradients: record.gradients,
-                hessians: record.hessians,
+                hessians: hessians(record.hessians),
                 products: record.hessian_products,
             });
             watch.point(seconds, record.f, record.gradient_norm);
@@ -31,20 +38,23 @@ pub fn solve(spec: &Spec, model: &LogisticRegression, watch: &Watch) -> End {
     };
     // The solvers differ in type, not in what is set and watched.
     macro_rules! run {
-        ($solver:expr) => {{
+        ($solver:expr) => {
+            run!($solver, model)
+        };
+        ($solver:expr, $problem:expr) => {{
             let outcome = $solver
                 .gradient_tol(spec.tol)
                 .gradient_tol_abs(spec.tol)
                 .max_iters(spec.max_iter)
                 .on_iteration(&mut look)
-                .minimize(model, model.origin());
+                .minimize($problem, model.origin());
             match outcome {
                 Ok(run) => {
                     watch.iteration.set(run.report.iterations);
                     watch.counts.set(Counts {
                         values: run.report.values,
                         gradients: run.report.gradients,
-                        hessians: run.report.hessians,
+                        hessians: hessians(run.report.hessians),
                         products: run.report.hessian_products,
                     });
                     let status = match watch.stop.get() {
@@ -65,6 +75,10 @@ pub fn solve(spec: &Spec, model: &LogisticRegression, watch: &Watch) -> End {
         }};
     }
     match spec.solver {
+        Solver::Fit => match &sampled {
+            Some(sampled) => run!(model.solver(), sampled),
+            None => run!(model.solver(), model),
+        },
         Solver::LazyCubic => run!(LazyCubicNewton::new()),
         Solver::LazyRegularized => run!(LazyRegularizedNewton::new()),
         Solver::Cubic => run!(CubicNewton::new()),

@@ -11,7 +11,7 @@ use argmin::core::{CostFunction as _, Gradient as _, Hessian as _};
 use faer::Mat;
 use raphson::edge::SymView;
 use raphson::models::LogisticRegression;
-use raphson::{GramSolve, HessianProduct as _, SymMat};
+use raphson::{HessianProduct as _, SymMat};
 use std::rc::Rc;
 
 /// The model, with its calls counted and its gradients watched.
@@ -41,7 +41,7 @@ impl<'a> Watched<'a> {
 
     /// The dense Hessian.
     fn matrix(&self, x: &Vec<f64>) -> Evaluated<Mat<f64>> {
-        self.watch.count(|counts| counts.hessians += 1);
+        self.watch.count(|counts| counts.hessians += 1.0);
         self.watch.check_time()?;
         match self.model.hessian(x)?.sym() {
             SymView::Gram(gram) => Ok(gram.to_dense()),
@@ -59,9 +59,8 @@ impl<'a> Watched<'a> {
     }
 
     /// Whether the model itself would form H, by counted flops and memory.
-    fn prefers_matrix(&self) -> Evaluated<bool> {
-        let hessian = self.model.hessian(&self.model.origin())?;
-        Ok(matches!(hessian.sym(), SymView::Gram(gram) if gram.way() == GramSolve::Primal))
+    fn prefers_matrix(&self) -> bool {
+        self.model.is_formed()
     }
 }
 

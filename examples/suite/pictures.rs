@@ -19,7 +19,7 @@ pub fn draw(folder: &Path, problems: &[Problem], rows: &[Vec<Row>]) -> Result<()
     }
     let seconds = |row: &Row| row.seconds;
     profile(folder, "profile-seconds.svg", "CPU seconds", rows, seconds)?;
-    let calls = |row: &Row| Some(row.calls() as f64);
+    let calls = |row: &Row| Some(row.calls());
     profile(
         folder,
         "profile-calls.svg",
@@ -75,7 +75,7 @@ fn convergence(folder: &Path, problem: &Problem, rows: &[Row]) -> Result<(), Str
     let level = rows.iter().find_map(|row| row.target);
     let axes: [Axis; 3] = [
         ("iterations", |p| p.iteration as f64),
-        ("oracle calls", |p| p.calls as f64),
+        ("oracle calls", |p| p.calls),
         ("CPU seconds", |p| p.seconds),
     ];
     let panels = |label, level, y: &dyn Fn(&Point) -> f64| {

@@ -82,7 +82,7 @@ pub struct Flat {
     iterations: u64,
     values: u64,
     gradients: u64,
-    hessians: u64,
+    hessians: f64,
     products: u64,
     n: usize,
     d: usize,
@@ -126,7 +126,7 @@ impl Row {
     }
 
     /// Evaluations of all kinds and products.
-    pub fn calls(&self) -> u64 {
+    pub fn calls(&self) -> f64 {
         self.counts.calls()
     }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[value(rename_all = "kebab-case")]
 pub enum Solver {
-    DampedNewton,
+    /// `LinearModel::fit`. Its number is the last, so that the others keep color and marker.
+    Fit = 24,
+    DampedNewton = 0,
     LazyCubic,
     LazyRegularized,
     Cubic,
@@ -43,13 +45,13 @@ impl Solver {
         value.map_or_else(String::new, |v| v.get_name().to_string())
     }
 
-    /// Place in the list, which fixes color and marker in all figures.
+    /// Number of the solver, which fixes color and marker in all figures.
     pub fn place(self) -> usize {
         self as usize
     }
 
     pub fn is_ours(self) -> bool {
-        self.place() < Solver::ArgminNewton.place()
+        self == Solver::Fit || self.place() < Solver::ArgminNewton.place()
     }
 
     fn is_stochastic(self) -> bool {

@@ -126,9 +126,18 @@ fn table(out: &mut String, rows: &[Row]) {
             row.iterations,
             row.counts.values,
             row.counts.gradients,
-            row.counts.hessians,
+            hessians(row.counts.hessians),
             row.counts.products,
         );
+    }
+}
+
+/// Hessians of all rows; parts come of samples.
+fn hessians(count: f64) -> String {
+    if count.fract() == 0.0 {
+        format!("{count}")
+    } else {
+        format!("{count:.2}")
     }
 }
 

@@ -4,11 +4,14 @@ use crate::arguments::Problem;
 use crate::results::{Results, Row, SKIPPED, Spec};
 use crate::solvers::Solver;
 use crate::watch::{Counts, Stop, Watch};
-use crate::{pictures, tables, verify};
-use argmin::core::{CostFunction, Gradient};
+use crate::{ours, pictures, tables, verify};
+use argmin::core::{CostFunction, Gradient, Hessian};
 use clap::ValueEnum;
-use raphson::Dataset;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use raphson::edge::SymView;
 use raphson::models::LogisticRegression;
+use raphson::{Dataset, GramSolve, SymMat};
 use std::path::PathBuf;
 
 fn spec(solver: Solver) -> Spec {
@@ -42,7 +45,7 @@ fn row(solver: Solver, seconds: f64, reached: bool) -> Row {
     row.counts = Counts {
         values: 1,
         gradients: 2,
-        hessians: 3,
+        hessians: 2.0 + 1.0 / 3.0,
         products: 1 << 60,
     };
     row
@@ -193,7 +196,8 @@ fn figures_are_drawn_with_runs_that_left_no_trace() {
 #[test]
 fn lists_of_solvers_are_names_and_groups() {
     let own = Solver::list("deterministic").unwrap();
-    assert!(own.iter().all(|solver| solver.is_ours()) && own.len() == 12);
+    assert!(own.iter().all(|solver| solver.is_ours()) && own.len() == 13);
+    assert_eq!(own[0], Solver::Fit);
     assert_eq!(Solver::list("cubic,argmin,cubic").unwrap().len(), 5);
     assert_eq!(Solver::list("stochastic").unwrap().len(), 3);
     assert_eq!(
@@ -201,6 +205,93 @@ fn lists_of_solvers_are_names_and_groups() {
         Solver::value_variants().len() - 3
     );
     assert!(Solver::list("newtonn").unwrap_err().contains("newtonn"));
+}
+
+#[test]
+fn places_differ_and_have_a_color_and_a_marker_each() {
+    let all = Solver::value_variants();
+    let mut places: Vec<usize> = all.iter().map(|solver| solver.place()).collect();
+    places.sort_unstable();
+    assert!(places.iter().copied().eq(0..all.len()) && all.len() <= 32);
+}
+
+/// Rows of `length` entries in `d` columns, with labels that the rows do not decide.
+fn drawn(n: usize, d: usize, length: usize) -> Dataset {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let row = |rng: &mut Xoshiro256PlusPlus| {
+        let mut row = vec![0.0; d];
+        for _ in 0..length {
+            row[rng.random_range(0..d)] = rng.random::<f64>() - 0.3;
+        }
+        row
+    };
+    let rows: Vec<Vec<f64>> = (0..n).map(|_| row(&mut rng)).collect();
+    let label = |row: &Vec<f64>, u: f64| {
+        let margin = 3.0 * row.iter().sum::<f64>();
+        f64::from(u < 1.0 / (1.0 + (-margin).exp()))
+    };
+    let labels: Vec<f64> = rows.iter().map(|row| label(row, rng.random())).collect();
+    Dataset::from_rows(&rows, &labels).unwrap()
+}
+
+#[test]
+fn fit_is_what_the_model_does() {
+    let tol = 1e-9;
+    // Samples; the dual; conjugate gradients.
+    for (size, way) in [
+        ((20_000, 6, 6), GramSolve::Primal),
+        ((30, 60, 10), GramSolve::Dual),
+        ((1500, 1000, 2), GramSolve::Cg),
+    ] {
+        let (n, d, length) = size;
+        let data = drawn(n, d, length);
+        let model = LogisticRegression::new(&data).l2(1.0 / n as f64);
+        let hessian = model.hessian(&model.origin()).unwrap();
+        let taken = match hessian.sym() {
+            SymView::Gram(gram) => gram.way(),
+            _ => panic!("no Gram matrix"),
+        };
+        assert_eq!(taken, way);
+        assert_eq!(model.is_formed(), way == GramSolve::Primal);
+
+        let fit = model.fit_to(tol, tol).unwrap();
+        assert!(fit.converged(), "{way:?}: {}", fit.status);
+        let watch = Watch::start(1e9, tol);
+        let spec = Spec {
+            tol,
+            ..spec(Solver::Fit)
+        };
+        let model = LogisticRegression::new(&data).l2(1.0 / n as f64);
+        let end = ours::solve(&spec, &model, &watch);
+        assert_eq!(end.status, "converged");
+        assert_eq!(end.x, Some(fit.x), "{way:?}");
+        assert_eq!(watch.iteration.get(), fit.report.iterations);
+        let counts = watch.counts.get();
+        let report = &fit.report;
+        assert_eq!(
+            (counts.values, counts.gradients, counts.products),
+            (report.values, report.gradients, report.hessian_products)
+        );
+        let evaluated = report.hessians as f64;
+        if way == GramSolve::Primal {
+            assert!(0.0 < counts.hessians && counts.hessians < 0.5 * evaluated);
+        } else {
+            assert_eq!(counts.hessians, evaluated);
+        }
+        let trace = watch.trace.borrow();
+        assert_eq!(trace.len() as u64, report.iterations + 1);
+        assert_eq!(trace.last().unwrap().grad_norm, fit.gradient_norm);
+    }
+}
+
+#[test]
+fn fit_ends_at_the_time_limit() {
+    let data = drawn(500, 5, 5);
+    let model = LogisticRegression::new(&data).l2(1e-3);
+    let watch = Watch::start(0.0, 1e-8);
+    let end = ours::solve(&spec(Solver::Fit), &model, &watch);
+    assert_eq!(end.status, "time limit");
+    assert_eq!(watch.trace.borrow().len(), 1);
 }
 
 #[test]

@@ -10,13 +10,14 @@ use std::time::Instant;
 pub struct Counts {
     pub values: u64,
     pub gradients: u64,
-    pub hessians: u64,
+    /// In Hessians of all rows.
+    pub hessians: f64,
     pub products: u64,
 }
 
 impl Counts {
-    pub fn calls(&self) -> u64 {
-        self.values + self.gradients + self.hessians + self.products
+    pub fn calls(&self) -> f64 {
+        (self.values + self.gradients + self.products) as f64 + self.hessians
     }
 }
 
@@ -24,7 +25,7 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub iteration: u64,
-    pub calls: u64,
+    pub calls: f64,
     pub seconds: f64,
     pub f: f64,
     pub grad_norm: f64,

@@ -7,6 +7,7 @@
 use crate::arguments::read;
 use crate::cpu::cpu_seconds;
 use crate::results::{Flat, Row, Spec, replace, trace_name};
+use crate::solvers::Solver;
 use crate::watch::Watch;
 use crate::{ours, peers, verify};
 use raphson::Dataset;
@@ -124,7 +125,7 @@ fn work(job: &Job) -> Result<Row, String> {
     guard(spec.clone());
     let mut runs = Vec::new();
     for _ in 0..spec.repeat {
-        let run = once(spec, &data, spec.tol * scale);
+        let run = placed(spec, || once(spec, &data, spec.tol * scale));
         let again = run.row.reached;
         runs.push(run);
         if !again {
@@ -139,6 +140,16 @@ fn work(job: &Job) -> Result<Row, String> {
     row.trace = trace_name(spec);
     replace(&job.traces.join(&row.trace), trace.as_bytes())?;
     Ok(row)
+}
+
+/// `fit` runs on a thread of the pool, if that has several.
+fn placed<T: Send>(spec: &Spec, run: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "rayon")]
+    if spec.solver == Solver::Fit && spec.threads > 1 {
+        return rayon::scope(|_| run());
+    }
+    let _ = spec;
+    run()
 }
 
 struct Once {

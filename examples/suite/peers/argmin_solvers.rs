@@ -126,7 +126,7 @@ impl<I: State> Observe<I> for Iterations {
 /// How the run ended by itself.
 pub fn run(spec: &Spec, watched: Watched<'_>) -> Evaluated<String> {
     let dense = spec.solver == Solver::ArgminNewton
-        || spec.solver != Solver::ArgminLbfgs && watched.prefers_matrix()?;
+        || spec.solver != Solver::ArgminLbfgs && watched.prefers_matrix();
     let iterations = Iterations(Rc::clone(&watched.watch));
     let problem = WithHessian { watched, dense };
     let origin = problem.watched.model.origin();

@@ -136,7 +136,8 @@ impl<L: Loss> LinearModel<L> {
     /// the gradient more for its price than one with a new Hessian would; otherwise, for many more
     /// coefficients, it is [`DampedNewton`] by the dual or by conjugate gradients, preconditioned by
     /// a power of the diagonal. It ends where ‖g‖ ≤ 10⁻⁸ ‖g(0)‖; for
-    /// other tolerances, limits or a callback run its [`solver`](Self::solver) yourself:
+    /// other tolerances, limits or a callback run its [`solver`](Self::solver) yourself, on the model
+    /// itself unless [`is_formed`](Self::is_formed):
     ///
     /// ```
     /// use raphson::{Dataset, models::LogisticRegression};
@@ -144,6 +145,7 @@ impl<L: Loss> LinearModel<L> {
     /// let labels: Vec<f64> = (0..40).map(|i| f64::from(i * i % 7 < 3)).collect();
     /// let model = LogisticRegression::new(&Dataset::from_rows(&rows, &labels)?).l2(0.1);
     /// let fit = model.fit()?.must_converge()?;
+    /// assert!(model.is_formed());
     /// let tight = model
     ///     .solver()
     ///     .gradient_tol(1e-12)
@@ -183,8 +185,8 @@ impl<L: Loss> LinearModel<L> {
             .schedule(Schedule::Armijo)
     }
 
-    /// Whether Newton systems are solved by forming AᵀDA.
-    fn is_formed(&self) -> bool {
+    /// Whether Newton systems are solved by forming AᵀDA, so that [`fit`](Self::fit) samples rows.
+    pub fn is_formed(&self) -> bool {
         self.shared.gram(&[]).way() == GramSolve::Primal
     }
 }
