@@ -18,6 +18,8 @@ pub enum Solver {
     FilteredNewton,
     AveragedNewton,
     StochasticNewton,
+    /// The model's own `fit` (logistic)
+    Fit,
 }
 
 impl Solver {
@@ -122,7 +124,8 @@ fn refresh(text: &str) -> Result<Refresh, String> {
     }
 }
 
-fn refused(name: &'static str, value: &str, requirement: &'static str) -> Error {
+/// An argument that does not go with the others or the example.
+pub fn refused(name: &'static str, value: &str, requirement: &'static str) -> Error {
     Error::InvalidParameter {
         name,
         value: value.into(),

@@ -17,7 +17,20 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// How a fit ended.
-pub type Fit = Result<Run<Vec<f64>>, Error>;
+pub type Fit = Result<Fitted, Error>;
+
+pub struct Fitted {
+    pub run: Run<Vec<f64>>,
+    /// Of samples: Hessians in evaluations on all rows.
+    pub hessian_cost: Option<f64>,
+}
+
+impl From<Run<Vec<f64>>> for Fitted {
+    fn from(run: Run<Vec<f64>>) -> Self {
+        let hessian_cost = None;
+        Fitted { run, hessian_cost }
+    }
+}
 
 /// What distinguishes one example from another.
 pub struct Task {
@@ -65,7 +78,7 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         data
     };
     let mu = arguments.penalty(data.n_rows())?;
-    let run = (task.fit)(arguments, &data, mu)?;
+    let Fitted { run, hessian_cost } = (task.fit)(arguments, &data, mu)?;
     let solve_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
 
     let name = match &arguments.file {
@@ -84,7 +97,10 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         gradient_norm: run.gradient_norm,
         report: &run.report,
     };
-    let result = report::json(arguments, &name, size, mu, &end, seconds, threads);
+    let mut result = report::json(arguments, &name, size, mu, &end, seconds, threads);
+    if let Some(cost) = hessian_cost {
+        result["hessian_cost"] = cost.into();
+    }
     if arguments.json.as_deref() != Some(Path::new("-")) {
         report::table(&result, run.status);
     }

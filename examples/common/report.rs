@@ -80,13 +80,16 @@ pub fn table(result: &serde_json::Value, status: Status) {
         "values",
         "gradients",
         "hessians",
+        "hessian_cost",
         "hessian_products",
         "factorizations",
         "load_seconds",
         "solve_seconds",
         "threads",
     ] {
-        let value = &result[key];
+        let Some(value) = result.get(key) else {
+            continue;
+        };
         println!(
             "{key:>16}  {}",
             value.as_str().map_or(value.to_string(), String::from)

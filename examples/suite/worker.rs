@@ -144,11 +144,9 @@ fn work(job: &Job) -> Result<Row, String> {
 
 /// `fit` runs on a thread of the pool, if that has several.
 fn placed<T: Send>(spec: &Spec, run: impl FnOnce() -> T + Send) -> T {
-    #[cfg(feature = "rayon")]
     if spec.solver == Solver::Fit && spec.threads > 1 {
         return rayon::scope(|_| run());
     }
-    let _ = spec;
     run()
 }
 

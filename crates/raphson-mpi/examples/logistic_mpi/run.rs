@@ -1,7 +1,7 @@
 //! One solver under argmin's executor, with checkpoints.
 
 use crate::Command;
-use crate::arguments::{Solver, Stepsize};
+use crate::arguments::{Solver, Stepsize, refused};
 use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error as HostError, Executor, IterState, KV};
 use raphson::distributed::{Distributed, Shard};
@@ -173,5 +173,10 @@ pub fn solve<O: Shard + 'static>(
         Solver::FilteredNewton => batches!(FilteredNewton::new()),
         Solver::AveragedNewton => batches!(AveragedHessianNewton::new()),
         Solver::StochasticNewton => batches!(StochasticNewton::new()),
+        Solver::Fit => Err(refused(
+            "--solver",
+            "fit",
+            "one of the other solvers; fit draws samples on one machine, and no checkpoint keeps them",
+        )),
     }
 }
