@@ -32,6 +32,7 @@ pub(crate) mod potentials;
 pub(crate) mod problem;
 pub(crate) mod semidual;
 mod simplex;
+mod sparsification;
 pub(crate) mod stabilized;
 mod tree;
 
@@ -41,3 +42,5 @@ pub use cost::{Cost, IntoCost, Metric};
 pub use divergence::{Divergence, sinkhorn_divergence};
 pub use plan::Plan;
 pub use problem::Transport;
+#[doc(hidden)]
+pub use sparsification::Sparsification;

@@ -30,7 +30,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// The entries (column, value) of row k of the band.
-    fn row(&self, k: usize) -> (&[u32], &[f32]) {
+    pub(crate) fn row(&self, k: usize) -> (&[u32], &[f32]) {
         let range = self.start[k]..self.start[k + 1];
         (&self.col[range.clone()], &self.value[range])
     }
