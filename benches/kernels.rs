@@ -5,6 +5,11 @@
 //!
 //! `cargo bench --bench kernels -- [FILTER]`
 
+#[path = "kernels/gradients.rs"]
+mod gradients;
+#[path = "kernels/sparsification.rs"]
+mod sparsification;
+
 use argmin::core::{CostFunction, Gradient, Hessian};
 use criterion::Criterion;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -396,7 +401,9 @@ fn main() {
     for n in [120, 500] {
         factorizations(&mut bench, n);
     }
+    gradients::conjugate_gradients(&mut bench, (8000, 8000));
     sweeps(&mut bench, 500);
+    sparsification::sparsification(&mut bench, 1000);
     bench.table();
     bench.criterion.final_summary();
 }
