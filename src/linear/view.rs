@@ -326,7 +326,7 @@ impl Worst {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::{Entries, SymMat};
+    use crate::edge::Entries;
     use faer::sparse::{SparseColMat, Triplet};
     use faer::{Mat, mat};
 
@@ -350,30 +350,6 @@ mod tests {
             .map(|&(i, j, a)| Triplet::new(i, j, a))
             .collect();
         SparseColMat::try_new_from_triplets(n, n, &triplets).unwrap()
-    }
-
-    #[test]
-    fn the_product_of_a_gram_matrix_is_that_of_its_entries() {
-        let rows: Vec<Vec<f64>> = (0..9)
-            .map(|i| (0..4).map(|j| ((3 * i + 5 * j) as f64).sin()).collect())
-            .collect();
-        let labels: Vec<f64> = (0..9).map(|i| f64::from(i % 2)).collect();
-        let data = crate::Dataset::from_rows(&rows, &labels).unwrap();
-        let model = crate::LogisticRegression::new(&data)
-            .l2(0.1)
-            .intercept(true);
-        let h = argmin::core::Hessian::hessian(&model, &vec![0.3; 5]).unwrap();
-        let SymView::Gram(gram) = h.sym() else {
-            panic!("no Gram matrix");
-        };
-        let v = [1.0, -2.0, 3.0, 0.5, -1.5];
-        let [mut entries, mut product] = [[0.0; 5]; 2];
-        sym_mul(gram.to_dense().sym(), &v, &mut entries).unwrap();
-        sym_mul(h.sym(), &v, &mut product).unwrap();
-        for (a, b) in product.iter().zip(&entries) {
-            assert!((a - b).abs() <= 1e-14, "{a} {b}");
-        }
-        assert!(sym_mul(h.sym(), &v[1..], &mut product).is_err());
     }
 
     const V: [f64; 3] = [1.0, -2.0, 3.0];

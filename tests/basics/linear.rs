@@ -1,12 +1,14 @@
 //! Properties of the linear layer on random matrices of known construction.
 
+use argmin::core::Hessian;
 use faer::sparse::{SparseColMat, Triplet};
 use faer::{Mat, MatRef, mat};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use raphson::edge::{Stored, SymView};
+use raphson::edge::{Stored, SymMat, SymView};
 use raphson::linear::cg::{CgEnd, CgOptions, TruncatedCg};
 use raphson::linear::*;
+use raphson::{Dataset, LogisticRegression};
 use std::convert::Infallible;
 
 type Rng64 = Xoshiro256PlusPlus;
@@ -368,4 +370,26 @@ fn nearly_singular_newton_steps_are_finite() {
         let value: f64 = (0..2).map(|i| 0.5 * x[i] * hx[i] - b[i] * x[i]).sum();
         assert!((value + 2.0).abs() <= 1e-10, "{x:?} {value}");
     }
+}
+
+#[test]
+fn the_product_of_a_gram_matrix_is_that_of_its_entries() {
+    let mut rng = Rng64::seed_from_u64(8);
+    let rows: Vec<Vec<f64>> = (0..9).map(|_| random_vector(4, &mut rng)).collect();
+    let labels: Vec<f64> = (0..9).map(|i| f64::from(i % 2)).collect();
+    let data = Dataset::from_rows(&rows, &labels).unwrap();
+    let model = LogisticRegression::new(&data).l2(0.1).intercept(true);
+    let h = model.hessian(&random_vector(5, &mut rng)).unwrap();
+    let SymView::Gram(gram) = h.sym() else {
+        panic!("no Gram matrix");
+    };
+    let full = gram.to_dense();
+    let v = random_vector(5, &mut rng);
+    let mut product = [0.0; 5];
+    sym_mul(h.sym(), &v, &mut product).unwrap();
+    for (i, p) in product.iter().enumerate() {
+        let exact: f64 = (0..5).map(|j| full[(i, j)] * v[j]).sum();
+        assert!((p - exact).abs() <= 1e-15, "{p} {exact}");
+    }
+    assert!(sym_mul(h.sym(), &v[1..], &mut product).is_err());
 }

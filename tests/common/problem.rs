@@ -201,6 +201,9 @@ impl Fused for Problem {
 
 /// The matrix with all its entries.
 pub fn dense(h: &impl SymMat, n: usize) -> Mat<f64> {
+    if let SymView::Gram(gram) = h.sym() {
+        return gram.to_dense();
+    }
     let mut full = Mat::zeros(n, n);
     for j in 0..n {
         let unit: Vec<f64> = (0..n).map(|i| f64::from(i == j)).collect();
