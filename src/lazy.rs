@@ -67,6 +67,8 @@ pub(crate) struct Phase {
     due: bool,
     /// Whether the Hessian was evaluated in the present iteration, so that the oracle still has it.
     held: bool,
+    /// Whether the Hessian is of a sample, which grows if it is asked for again.
+    sample: bool,
     /// Whether the problem may object to convergence, for which it needs a Hessian.
     objects: bool,
     /// Cost of a Hessian in gradients.
@@ -98,6 +100,7 @@ impl Phase {
             age: 0,
             due: true,
             held: false,
+            sample: false,
             objects: false,
             cost: 0.0,
             gradients: 0,
@@ -120,6 +123,16 @@ impl Phase {
     /// Whether the Hessian is that of the current point.
     pub(crate) fn is_fresh(&self) -> bool {
         self.age == 0
+    }
+
+    /// Whether a step that fails does so by the Hessian of this very point, and no other is to be had.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_fresh() && !self.sample
+    }
+
+    /// Whether the Hessian is that of the current point for a sample of the data.
+    pub(crate) fn is_sample(&self) -> bool {
+        self.is_fresh() && self.sample
     }
 
     /// Whether the Hessian that a resumed run goes on with must be evaluated again.
@@ -155,6 +168,10 @@ impl Phase {
         let cost = match oracle.curvature() {
             Curvature::Matrix(view) => relative_cost(view),
             Curvature::Products => 1.0,
+        };
+        self.sample = match oracle.curvature() {
+            Curvature::Matrix(SymView::Gram(gram)) => gram.is_sample,
+            _ => false,
         };
         self.objects = oracle.may_object();
         self.held = true;

@@ -74,6 +74,8 @@ const THETA_MIN: f64 = 1e-6;
 const THETA_FULL: f64 = 0.25;
 /// Sufficient decrease relative to αλ².
 const ARMIJO: f64 = 1e-4;
+/// Decrease relative to λ² that the Hessian of a sample is believed at, where ½ is promised.
+const BELIEVED: f64 = 0.35;
 
 /// The rules of [`Schedule`].
 #[derive(Debug, Clone, Default)]
@@ -148,16 +150,16 @@ impl Globalization for Damping {
         if decrement == 0.0 {
             return Ok(Outcome::Floor);
         }
-        let outcome = self.attempt(probe, decrement)?;
-        if probe.phase.is_fresh() || matches!(outcome, Outcome::Accepted) {
-            return Ok(outcome);
+        let mut outcome = self.attempt(probe, decrement)?;
+        // Rather a Hessian of this point, or of more of the data, than a shorter step, or an end.
+        while !matches!(outcome, Outcome::Accepted) && !probe.phase.is_final() {
+            probe.refresh()?;
+            outcome = match probe.direction.decrement().unwrap_or(0.0) {
+                0.0 => return Ok(Outcome::Floor),
+                decrement => self.attempt(probe, decrement)?,
+            };
         }
-        // Rather a Hessian of this point than a shorter step, or an end, by that of another.
-        probe.refresh()?;
-        match probe.direction.decrement().unwrap_or(0.0) {
-            0.0 => Ok(Outcome::Floor),
-            decrement => self.attempt(probe, decrement),
-        }
+        Ok(outcome)
     }
 
     fn judges(&self) -> bool {
@@ -277,6 +279,12 @@ fn armijo_passes(probe: &mut Probe<'_>, gain: f64) -> Result<bool, Fault> {
     Ok(f <= probe.at.f - ARMIJO * gain && probe.is_finite()?)
 }
 
+/// With the Hessian of a sample a full step has to gain most of what it promised, or the sample
+/// lacks curvature.
+fn is_believed(probe: &mut Probe<'_>, squared: f64) -> Result<bool, Fault> {
+    Ok(!probe.phase.is_sample() || probe.at.f - probe.value()? >= BELIEVED * squared)
+}
+
 fn armijo(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
     let squared = decrement * decrement;
     let mut floor = Floor::default();
@@ -288,10 +296,10 @@ fn armijo(probe: &mut Probe<'_>, decrement: f64) -> Result<Outcome, Fault> {
             Near::Reached => return Ok(Outcome::Floor),
             Near::No => {}
         }
-        if armijo_passes(probe, alpha * squared)? {
+        if armijo_passes(probe, alpha * squared)? && is_believed(probe, squared)? {
             return Ok(Outcome::Accepted);
         }
-        if !probe.phase.is_fresh() {
+        if !probe.phase.is_final() {
             break;
         }
         alpha *= 0.5;

@@ -56,6 +56,8 @@ pub struct GramView<'a> {
     /// A last coordinate for a column of ones, without ridge.
     pub(crate) intercept: bool,
     pub(crate) solve: GramSolve,
+    /// Of some of the rows; asked for again at its point, it is of more.
+    pub(crate) is_sample: bool,
 }
 
 impl GramView<'_> {

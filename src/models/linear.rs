@@ -512,6 +512,7 @@ impl<L: Loss> Shared<L> {
             ridge: self.l2,
             intercept: self.intercept,
             solve: self.solve,
+            is_sample: false,
         }
     }
 
@@ -568,7 +569,10 @@ pub struct WeightedGram<L> {
 
 impl<L: Loss> SymMat for WeightedGram<L> {
     fn sym(&self) -> SymView<'_> {
-        SymView::Gram(self.shared.gram(&self.weight))
+        SymView::Gram(GramView {
+            is_sample: !Arc::ptr_eq(&self.shared, &self.whole),
+            ..self.shared.gram(&self.weight)
+        })
     }
     fn gradient_scale(&self) -> Option<f64> {
         self.scale

@@ -196,7 +196,8 @@ fn samples_grow_and_are_as_accurate_as_expected() {
     let mut cost = 0.0;
     let mut parts = Vec::new();
     for k in 0..20 {
-        // The gradient does not change: nothing says that the sample limits the steps.
+        // The gradient hardly changes: nothing says that the sample limits the steps.
+        let w: Vec<f64> = w.iter().map(|w| w + 1e-12 * k as f64).collect();
         sampled.gradient(&w).unwrap();
         let h = dense(&sampled.hessian(&w).unwrap());
         parts.push(sampled.hessian_cost() - cost);
@@ -230,8 +231,10 @@ fn the_last_step_says_whether_the_sample_grows() {
         sampled.hessian(w).unwrap();
         sampled.hessian_cost() - before
     };
-    // A gradient cut to a thousandth asks for more rows; not so if the trial was rejected.
-    for (then, grows) in [(&near, true), (&model.origin(), false)] {
+    let elsewhere = vec![0.1; 10];
+    // A gradient cut to a thousandth asks for more rows, and so does the same point once more; not
+    // so a point whose gradient is not known.
+    for (then, grows) in [(&near, true), (&model.origin(), true), (&elsewhere, false)] {
         let sampled = model.sampled();
         sampled.gradient(&model.origin()).unwrap();
         let first = size(&sampled, &model.origin());
@@ -285,6 +288,38 @@ fn rare_features_are_in_every_sample() {
     }
     let run = model.fit().unwrap();
     assert!(run.converged() && run.report.rejected == 0);
+}
+
+#[test]
+fn a_sample_that_promises_too_much_is_not_believed() {
+    // Four columns differ from four others in a few rows of 20,000: a sample sees almost no
+    // curvature there, and its step is far too long, but f falls.
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(22);
+    let (mut start, mut columns, mut labels) = (vec![0], Vec::new(), Vec::new());
+    for i in 0..20_000 {
+        let row: Vec<u32> = (0..60).filter(|_| rng.random::<f64>() < 0.2).collect();
+        let differs = i % 500 == 77;
+        columns.extend(&row);
+        for k in 0..4 {
+            if row.contains(&k) && !(differs && rng.random::<f64>() < 0.5) {
+                columns.push(60 + k);
+            }
+        }
+        start.push(columns.len());
+        let chance = if differs { 0.7 } else { 0.3 };
+        labels.push(f64::from(rng.random::<f64>() < chance));
+    }
+    let values = vec![1.0; columns.len()];
+    let data = Dataset::from_csr(start, columns, values, 64, labels).unwrap();
+    let model = LogisticRegression::new(&data).l2(1e-7);
+    let sampled = model.sampled();
+    let run = model.solver().minimize(&sampled, model.origin()).unwrap();
+    let exact = DampedNewton::new().gradient_tol(1e-10);
+    let exact = exact.minimize(&model, model.origin()).unwrap();
+    assert!(run.converged() && run.f - exact.f <= 1e-11);
+    // 21 rejected trials and 8.6 Hessians where every decrease of f is enough.
+    assert!(run.report.rejected <= 8, "{}", run.report.rejected);
+    assert!(sampled.hessian_cost() <= 5.0, "{}", sampled.hessian_cost());
 }
 
 #[test]

@@ -16,7 +16,9 @@
 //!   what limits the steps: the next Hessian is that of four times as many rows;
 //! * where it cut less, the function curves: the next Hessian is as large as this one, at the
 //!   new point; but after four of one size, whose error may be larger than expected, the sample
-//!   grows all the same.
+//!   grows all the same;
+//! * where a Hessian is asked for again at the same point, the last one did not serve: the sample
+//!   grows. [`DampedNewton`] asks where a full step gains less than 0.7 of what the sample promised.
 //!
 //! From half the rows on the Hessian is exact. Values and gradients always are, and so is what
 //! the run converges to; a method that accepts any Hessian approximation, and keeps one as long as
@@ -84,7 +86,8 @@ struct State<L> {
     /// The last point whose gradient was evaluated, ‖g‖ at the one before and there.
     at: Vec<f64>,
     slopes: [f64; 2],
-    /// Hessians of this size so far.
+    /// Where the last Hessian was evaluated, and how many of this size were.
+    from: Vec<f64>,
     used: u32,
     /// Hessians so far, in evaluations of the whole.
     cost: f64,
@@ -114,6 +117,7 @@ impl<L: Loss> LinearModel<L> {
             sample: None,
             at: Vec::new(),
             slopes: [f64::INFINITY; 2],
+            from: Vec::new(),
             used: 0,
             cost: 0.0,
         };
@@ -210,7 +214,8 @@ impl<L: Loss> Sampled<'_, L> {
         // NaN compares false: nothing was learnt, as where the last gradient is a rejected trial's.
         let known = state.at == w && before.is_finite();
         let limits = known && after < LIMIT * error * before;
-        if state.used >= MOST || (state.used > 0 && limits) {
+        let again = state.from == w;
+        if state.used >= MOST || (state.used > 0 && (limits || again)) {
             state.draws *= GROWTH;
             state.sample = None;
             state.used = 0;
@@ -223,6 +228,8 @@ impl<L: Loss> Sampled<'_, L> {
                 state.sample = self.draw(state.draws).map(Arc::new);
             }
         }
+        state.from.clear();
+        state.from.extend_from_slice(w);
         state.used += 1;
         state.cost += match &state.sample {
             Some(sample) => sample.label.len() as f64 / all,
