@@ -80,6 +80,9 @@ pub struct Arguments {
     /// Threads; results do not depend on it [default: all]
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Solve so many times and report the median of the seconds
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
     /// Most iterations [default: 1000; stochastic solvers: no limit]
     #[arg(long)]
     pub max_iter: Option<u64>,

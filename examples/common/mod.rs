@@ -60,6 +60,11 @@ pub fn main(task: &Task, mut arguments: Arguments) -> ExitCode {
     }
 }
 
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
 fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
     let threads = arguments.start_threads()?;
     let (clock, cpu) = (Instant::now(), cpu_seconds());
@@ -69,17 +74,26 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         .join(file);
     let path = arguments.file.as_deref().unwrap_or(&carried);
     let data = libsvm::read(path)?;
-    let load_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
-
-    let (clock, cpu) = (Instant::now(), cpu_seconds());
     let data = if arguments.standardize {
         data.standardized().0
     } else {
         data
     };
+    let load_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
+
     let mu = arguments.penalty(data.n_rows())?;
-    let Fitted { run, hessian_cost } = (task.fit)(arguments, &data, mu)?;
-    let solve_seconds = [clock.elapsed().as_secs_f64(), cpu_seconds() - cpu];
+    let mut solve_seconds = [Vec::new(), Vec::new()];
+    let mut last = None;
+    for _ in 0..arguments.repeat {
+        let (clock, cpu) = (Instant::now(), cpu_seconds());
+        last = Some((task.fit)(arguments, &data, mu)?);
+        solve_seconds[0].push(clock.elapsed().as_secs_f64());
+        solve_seconds[1].push(cpu_seconds() - cpu);
+    }
+    let solve_seconds = solve_seconds.map(median);
+    let Some(Fitted { run, hessian_cost }) = last else {
+        return Err(arguments::refused("--repeat", "0", "at least 1"));
+    };
 
     let name = match &arguments.file {
         Some(path) => path.display().to_string(),

@@ -86,6 +86,13 @@ fn example(command: &mut Command, world: &World) -> Result<bool, Error> {
             requirement: "done before the data is spread over ranks",
         });
     }
+    if arguments.repeat != 1 {
+        return Err(Error::InvalidParameter {
+            name: "--repeat",
+            value: arguments.repeat.to_string(),
+            requirement: "1: the ranks solve once",
+        });
+    }
     let carried = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
     let paths = match &arguments.file {
         _ if !command.parts.is_empty() => command.parts.clone(),
