@@ -26,4 +26,8 @@ fn every_inner_solver_resumes() {
     compare!("constrained-shifted", problem, solver(), problem.start(), 3);
     let problem = OptimalControl::new(60).unwrap();
     compare!("constrained-sparse", problem, solver(), problem.start(), 1);
+    // MINRES began, and gave way to a factorization before the checkpoint.
+    let problem = OptimalControl::new(100).unwrap();
+    let report = compare!("constrained-auto", problem, solver(), problem.start(), 1);
+    assert!(report.factor_entries > 0);
 }

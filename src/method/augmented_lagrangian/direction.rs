@@ -25,6 +25,10 @@ const SHIFTS: u32 = 30;
 const ACCURATE_SHIFTS: u32 = 3;
 /// Rounds of penalties tried with one shift.
 const ROUNDS: u32 = 60;
+/// Largest n + m for which [`Inner::Auto`] factors at once: for less than a millisecond the inertia is known.
+const SMALL: usize = 200;
+/// Direct solves by which MINRES may fall behind.
+const PATIENCE: f64 = 10.0;
 /// uᵀBu must be at least this part of max |H| ‖u‖²; the test is moot if ‖u‖² is below the second
 /// part of ‖p‖².
 const CURVATURE: f64 = 1e-8;
@@ -37,6 +41,8 @@ pub(super) struct Newton {
     random: Stream,
     /// What [`Inner::Auto`] stands for.
     auto: Inner,
+    /// By how many direct solves MINRES is behind since it was ahead last.
+    behind: f64,
     /// The t to start with.
     floor: f64,
     /// t of the last step.
@@ -64,15 +70,16 @@ struct Solvers {
 }
 
 impl Solvers {
-    /// The solver of the fewest flops, as far as they can be counted beforehand.
-    fn cheapest(&mut self, oracle: &mut Counted<'_>, system: System<'_>) -> Result<Inner, Fault> {
-        let direct = self.direct.work(oracle, system)?;
-        let minres = self.minres.work(oracle, system)?;
-        Ok(if direct <= minres {
-            Inner::Direct
-        } else {
-            Inner::Minres
-        })
+    /// What the last system cost MINRES, in direct solves of it.
+    fn price(&mut self, oracle: &mut Counted<'_>, system: System<'_>) -> Result<f64, Fault> {
+        let [load, iteration] = self.minres.work(oracle, system);
+        let spent = load + iteration * self.minres.iterations() as f64;
+        let price = spent / self.direct.least_work(oracle, system)?;
+        if price <= 1.0 {
+            return Ok(price);
+        }
+        // The exact count takes an analysis of K, which may never be needed.
+        Ok(spent / self.direct.work(oracle, system)?)
     }
 }
 
@@ -88,6 +95,7 @@ impl Default for Newton {
         Newton {
             random: stream(0),
             auto: Inner::Auto,
+            behind: 0.0,
             floor: 0.0,
             shift: 0.0,
             last_shift: 0.0,
@@ -122,6 +130,7 @@ impl Newton {
     pub(super) fn reset(&mut self, seed: u64) {
         self.random = stream(seed);
         self.auto = Inner::Auto;
+        self.behind = 0.0;
         (self.floor, self.shift, self.last_shift) = (0.0, 0.0, 0.0);
         self.deficient = false;
     }
@@ -156,7 +165,8 @@ impl Newton {
             Inner::Auto if products => Inner::Minres,
             Inner::Auto => {
                 if self.auto == Inner::Auto {
-                    self.auto = self.solvers.cheapest(oracle, System { at, shift: 0.0 })?;
+                    let small = at.residual.len() <= SMALL;
+                    self.auto = if small { Inner::Direct } else { Inner::Minres };
                 }
                 self.auto
             }
@@ -202,7 +212,11 @@ impl Newton {
             *penalties = before;
             self.shift = shift;
             let system = System { at, shift };
-            match self.attempt(oracle, system, found, penalties, merit, scale)? {
+            let attempt = self.attempt(oracle, system, found, penalties, merit, scale)?;
+            if self.gives_way(oracle, system, found.options, &attempt)? {
+                continue;
+            }
+            match attempt {
                 Attempt::Descent(slope) => {
                     if shift > 0.0 {
                         self.last_shift = shift;
@@ -227,6 +241,32 @@ impl Newton {
         }
         *penalties = before;
         Ok(None)
+    }
+
+    /// Whether [`Inner::Auto`] leaves MINRES for good, and this shift has to be tried again.
+    ///
+    /// It does where a system was not solved, or where MINRES has fallen behind by more than
+    /// [`PATIENCE`].
+    fn gives_way(
+        &mut self,
+        oracle: &mut Counted<'_>,
+        system: System<'_>,
+        options: &Options,
+        attempt: &Attempt,
+    ) -> Result<bool, Fault> {
+        let products = matches!(oracle.curvature(), Curvature::Products);
+        if options.inner != Inner::Auto || self.solvers.chosen != Inner::Minres || products {
+            return Ok(false);
+        }
+        let unsolved = matches!(attempt, Attempt::Unsolved);
+        self.behind = (self.behind + self.solvers.price(oracle, system)? - 1.0).max(0.0);
+        if unsolved || self.behind > PATIENCE {
+            self.auto = Inner::Direct;
+        }
+        if unsolved {
+            self.solvers.chosen = Inner::Direct;
+        }
+        Ok(unsolved)
     }
 
     /// Solves with one shift, and raises the penalties until M falls along the solution.

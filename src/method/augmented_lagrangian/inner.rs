@@ -24,9 +24,9 @@ use crate::step::Fault;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Inner {
-    /// [`Direct`](Inner::Direct) or [`Minres`](Inner::Minres), whichever counts fewer flops for the
-    /// first system, with 3 and 40 iterations foreseen; `Minres` if the Hessian is known by its
-    /// products alone.
+    /// [`Direct`](Inner::Direct) if n + m ≤ 200. Else [`Minres`](Inner::Minres), until it falls behind by ten direct
+    /// solves, in counted flops, since it was ahead last, or does not solve a system; then
+    /// [`Direct`](Inner::Direct) for good. Always `Minres` if the Hessian is known by its products alone.
     #[default]
     Auto,
     /// LDLᵀ of K, sparse after a minimum-degree ordering if Hessian and Jacobian are sparse and

@@ -18,9 +18,7 @@ use crate::step::Fault;
 /// Most iterations of one call: this many times n + m, and this many more.
 const ROUNDS: usize = 20;
 const LEAST: usize = 200;
-/// Iterations of a solve that [`work`](Minres::work) foresees, and flops of one for each entry of a
-/// vector besides the products.
-const FORESEEN: f64 = 40.0;
+/// Flops of an iteration for each entry of a vector besides the products.
 const VECTORS: f64 = 20.0;
 /// Starts of one call; one that leaves more than this part of the residual is the last.
 const RESTARTS: usize = 8;
@@ -35,6 +33,7 @@ const SINGULAR: f64 = 1e-12;
 pub(in super::super) struct Minres {
     preconditioner: Preconditioner,
     lanczos: Option<Recurrence>,
+    iterations: u64,
     /// The last two Lanczos vectors times β, and P⁻¹ of the last one.
     older: Vec<f64>,
     last: Vec<f64>,
@@ -108,6 +107,7 @@ impl Minres {
         }
         state.steps += 1;
         oracle.report.inner_iterations += 1;
+        self.iterations += 1;
         for (v, y) in self.v.iter_mut().zip(&self.image) {
             *v = y / state.beta;
         }
@@ -160,16 +160,17 @@ impl Minres {
 }
 
 impl Minres {
-    /// Flops of one solve of [`FORESEEN`] iterations, to leading order.
-    pub(in super::super) fn work(
-        &mut self,
-        oracle: &mut Counted<'_>,
-        system: System<'_>,
-    ) -> Result<f64, Fault> {
-        let [factorization, preconditioner] = self.preconditioner.work(oracle, system)?;
+    /// Flops of taking the last matrix over and of one iteration, to leading order.
+    pub(in super::super) fn work(&self, oracle: &Counted<'_>, system: System<'_>) -> [f64; 2] {
+        let [factorization, preconditioner] = self.preconditioner.work(system);
         let vectors = VECTORS * system.order() as f64;
         let product = system.product_flops(oracle);
-        Ok(factorization + FORESEEN * (product + preconditioner + vectors))
+        [factorization, product + preconditioner + vectors]
+    }
+
+    /// Iterations since the matrix was taken over.
+    pub(in super::super) fn iterations(&self) -> u64 {
+        self.iterations
     }
 }
 
@@ -180,6 +181,7 @@ impl InnerSolver for Minres {
         system: System<'_>,
     ) -> Result<Option<Inertia>, Fault> {
         self.lanczos = None;
+        self.iterations = 0;
         self.preconditioner.load(oracle, system)?;
         Ok(None)
     }

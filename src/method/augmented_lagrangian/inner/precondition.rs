@@ -74,27 +74,16 @@ impl Preconditioner {
         Err(Failed::SubproblemFailed.into())
     }
 
-    /// Flops of a factorization and of one product with P⁻¹, to leading order; of a sparse
-    /// complement after the analysis, which is kept.
-    pub(super) fn work(
-        &mut self,
-        oracle: &mut Counted<'_>,
-        system: System<'_>,
-    ) -> Result<[f64; 2], Fault> {
+    /// Flops of a factorization and of one product with P⁻¹ for the matrix taken over last, to
+    /// leading order.
+    pub(super) fn work(&self, system: System<'_>) -> [f64; 2] {
         let (jacobian, n) = (&system.at.jacobian, system.n() as f64);
         let m = jacobian.rows();
         if !(jacobian.is_sparse() && m > SPREAD) {
             let m = m as f64;
-            return Ok([m * m * (n + m / 3.0), n + 2.0 * m * m]);
+            return [m * m * (n + m / 3.0), n + 2.0 * m * m];
         }
-        self.read_diagonal(oracle, system)?;
-        self.complement.set_diagonal(system, &self.inverse);
-        self.complement.form(system, &self.inverse);
-        match self.sparse.prepare(self.complement.view(m)) {
-            Ok(()) => Ok([self.sparse.flops(), n + 4.0 * self.sparse.entries() as f64]),
-            Err(Breakdown::NonFinite { .. }) => Err(Failed::NonFinite.into()),
-            Err(_) => Err(Failed::SubproblemFailed.into()),
-        }
+        [self.sparse.flops(), n + 4.0 * self.sparse.entries() as f64]
     }
 
     /// The inverse of |B_ii|, kept away from zero.
