@@ -87,7 +87,7 @@
 //! ‖c‖ ≤ tol · max(‖c(x₀)‖, ‖G‖r), where r is the larger of ‖x₀‖ and the first step and ‖G‖ the
 //! largest so far; tol is [`gradient_tol`](crate::Raphson::gradient_tol), 10⁻⁸. Or if ‖N‖ is at most
 //! [`gradient_tol_abs`](crate::Raphson::gradient_tol_abs). `Converged(PrecisionFloor)` if neither M nor ‖N‖ can
-//! fall by more than rounding and the test holds with tol = 10⁻⁵. Tolerances of the decrement, the
+//! fall by more than rounding, ‖∇L‖ ≤ 10⁻⁵ max(‖∇f‖, ‖Gᵀλ‖) and ‖c‖ ≤ 10⁻⁵‖G‖‖x‖. Tolerances of the decrement, the
 //! gap, steps and costs are refused: off the constraints they prove nothing.
 //!
 //! | end | found |

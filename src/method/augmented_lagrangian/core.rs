@@ -48,7 +48,8 @@ const NEARLY_STATIONARY: f64 = 1e-2;
 const GAIN: f64 = 0.1;
 /// ‖x‖ beyond this multiple of ‖x0‖ and of the first step leaves c few digits: the run is unbounded.
 const FAR: f64 = 1e12;
-/// The precision floor is believed only where the test of convergence holds with this tolerance.
+/// The precision floor is believed only where the test of convergence holds with this tolerance
+/// and what is at the point alone for its scales: those of a start far away excuse nothing.
 const FLOOR: f64 = 1e-5;
 
 /// What the user says of the method.
@@ -193,7 +194,7 @@ impl AugmentedLagrangianCore {
                     self.accept(alpha);
                     return self.judge(oracle);
                 }
-                Search::Floor if self.holds(FLOOR) => {
+                Search::Floor if self.is_floor() => {
                     return self.converge(oracle, Converged::PrecisionFloor).map(Some);
                 }
                 Search::Floor | Search::Failed => {
@@ -353,6 +354,13 @@ impl AugmentedLagrangianCore {
         size == 0.0
             || size <= tolerances.gradient_absolute
             || tolerances.gradient > 0.0 && self.holds(tolerances.gradient)
+    }
+
+    /// Whether what is left of ∇L and c may be rounding.
+    fn is_floor(&self) -> bool {
+        let slope = self.at.pull.max(norm(&self.at.gradient));
+        let reach = self.at.jacobian.norm() * norm(&self.at.x);
+        self.at.slope <= FLOOR * slope && self.at.violation <= FLOOR * reach
     }
 
     /// ‖∇L‖ and ‖c‖ within a part of their scales.
