@@ -6,12 +6,17 @@
 //! cargo run --all-features --example constrained
 //! cargo run --all-features --example constrained -- HS77 HS78 --inner minres
 //! cargo run --all-features --example constrained -- --logistic sonar.gz --constraints 10
+//! cargo run --all-features --example constrained -- --logistic sonar.gz --inner sketch --gaussian 1 --time-limit 60
 //! cargo run --all-features --example constrained -- --control 10000
 //! ```
 //!
 //! Exit status: 0 all converged, 2 bad input, 3 one stopped without converging.
 
+#[path = "common/cpu.rs"]
+mod cpu;
+
 use clap::{Parser, ValueEnum};
+use cpu::cpu_seconds;
 use raphson::constraints::{Inner, Sketch};
 use raphson::oracle::{Constrained, Smooth};
 use raphson::problems::{ConstrainedLogistic, HockSchittkowski, OptimalControl};
@@ -50,6 +55,12 @@ struct Arguments {
     /// Rows per sketch
     #[arg(long, default_value_t = 30)]
     rows: usize,
+    /// Normal vectors per sketch in place of rows
+    #[arg(long, conflicts_with = "rows")]
+    gaussian: Option<usize>,
+    /// CPU seconds after which a run ends with the iteration it is in
+    #[arg(long)]
+    time_limit: Option<f64>,
     /// Seed of the sketches and of the planes
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -70,7 +81,13 @@ impl Arguments {
             Solver::Auto => (Inner::Auto, 1e-8),
             Solver::Direct => (Inner::Direct, 1e-8),
             Solver::Minres => (Inner::Minres, 1e-8),
-            Solver::Sketch => (Inner::Sketch(Sketch::Rows(self.rows)), 1e-4),
+            Solver::Sketch => {
+                let rows = Sketch::Rows(self.rows);
+                (
+                    Inner::Sketch(self.gaussian.map_or(rows, Sketch::Gaussian)),
+                    1e-4,
+                )
+            }
         };
         AugmentedLagrangianNewton::new()
             .inner(inner)
@@ -109,15 +126,18 @@ where
     P: Smooth<Constrained, Point = Vec<f64>> + EqualityConstraints,
 {
     let n = x0.len();
+    let began = cpu_seconds();
+    let limit = arguments.time_limit.unwrap_or(f64::INFINITY);
     let progress = |record: &raphson::IterationRecord| {
         eprint!(
             "\r{name}: {:>4} iterations, |grad L| {:.1e}, |c| {:.1e}   ",
             record.iteration, record.gradient_norm, record.constraint_norm
         );
-        true
+        cpu_seconds() - began < limit
     };
     let solver = arguments.solver().on_iteration(progress);
     let run = solver.minimize(problem, x0)?;
+    let seconds = cpu_seconds() - began;
     eprintln!();
     let report = &run.report;
     let numbers = |v: &[f64]| v.iter().map(|v| finite(*v)).collect::<Vec<Value>>();
@@ -146,6 +166,7 @@ where
         "factor_entries": report.factor_entries,
         "minimizer": report.kkt_inertia.map(|inertia| inertia.positive == n),
         "solve_seconds": run.seconds,
+        "solve_cpu_seconds": seconds,
     }))
 }
 
