@@ -40,22 +40,27 @@
 //! # Inner solvers
 //! [`Inner`]. The number of steps hardly depends on them; their cost does:
 //!
-//! | LIBSVM set, 10 planes and the sphere | n | direct | MINRES | block Kaczmarz, q = 30 |
-//! |---|---|---|---|---|
-//! | sonar | 60 | 13, 15, 4 | 14, 438, 4 | 20, 764, 37 |
-//! | ionosphere | 34 | 10, 10, <4 | 16, 430, <4 | 17, 152, 4 |
-//! | splice | 60 | 11, 11, 8 | 17, 402, 8 | 13, 25805, 1165 |
-//! | mushrooms | 112 | 21, 23, 24 | 19, 781, 17 | 18, 920, 82 |
-//! | phishing | 68 | 11, 11, 38 | 12, 292, 40 | 29, 483, 119 |
-//! | a9a | 123 | 18, 18, 21 | 26, 664, 25 | 15, 814, 84 |
-//! | w8a | 300 | 15, 15, 44 | 15, 296, 29 | 22, 2297, 468 |
+//! | LIBSVM set, 10 planes and the sphere | n | direct | MINRES | `Auto` | block Kaczmarz, q = 30 |
+//! |---|---|---|---|---|---|
+//! | sonar | 60 | 13, 15, 1.9 | 14, 436, 2.5 | 1.9 | 20, 764, 43 |
+//! | ionosphere | 34 | 10, 10, 0.9 | 16, 492, 2.3 | 0.9 | 17, 152, 6 |
+//! | splice | 60 | 11, 11, 4.4 | 17, 402, 5.4 | 4.4 | 13, 25805, 1067 |
+//! | mushrooms | 112 | 21, 23, 21.7 | 19, 802, 18.1 | 21.7 | 18, 920, 87 |
+//! | phishing | 68 | 11, 11, 18.8 | 12, 293, 18.9 | 18.8 | 29, 483, 97 |
+//! | a9a | 123 | 18, 18, 30.4 | 22, 1263, 44.5 | 30.4 | 15, 814, 97 |
+//! | w8a | 300 | 15, 15, 103 | 15, 301, 83 | 88 | 22, 2297, 834 |
 //!
 //! Steps, inner iterations (for sketches: of 30 rows each) and milliseconds to ‖N‖ ≤ 10⁻⁸ from x = 1: CPU time
-//! of one thread, medians of 7 or 9 alternating runs (one for sketches of w8a) on a busy machine, whose clock has ticks of
-//! 4 ms. [`Inner::Auto`] takes MINRES for w8a and factors the others. On
-//! [`OptimalControl`](crate::problems::OptimalControl) of 10,000 cells, K of order 30,000, it factors too: 52 ms and
-//! 8 entries of L for each cell, where MINRES takes 28 ms, since its preconditioner is nearly exact there and 3
-//! iterations solve a system for which 40 were foreseen.
+//! of one thread, medians of 9 alternating runs (3 of sketches, on a busier machine). On
+//! [`OptimalControl`](crate::problems::OptimalControl) of 100, 1,000 and 10,000 cells, K of order 300 to 30,000, a direct solver takes
+//! 0.29, 2.6 and 38 ms, with 8 entries of L for each cell, MINRES 0.26, 1.7 and 22, for its
+//! preconditioner is nearly exact, and `Auto` 0.32, 1.8 and 22. `Auto` takes MINRES for w8a, 1,000 and 10,000 cells, begins with it
+//! for 100, and factors the others: on mushrooms 1.2 times the time of MINRES, which is lucky there with fewer steps.
+//!
+//! To ‖N‖ ≤ 10⁻⁴ other sketches need, beside 30 rows (`examples/constrained.rs`, `--rows`, `--gaussian`, at most 45 CPU seconds and
+//! the step that these end in):
+//!
+//! @SKETCH@
 //!
 //! Steps and work to ‖N‖ ≤ 10⁻⁴ on small problems: iterations of a direct solver with its refinement and of MINRES, rows
 //! of sketches:
