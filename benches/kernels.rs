@@ -194,16 +194,21 @@ fn lower(m: &Mat<f64>) -> Vec<f64> {
         .collect()
 }
 
+/// Logistic regression with a penalty of 1/n, by raphson and by plain loops.
+fn both<'a>(
+    rows: &'a [Vec<(usize, f64)>],
+    d: usize,
+    labels: &[f64],
+) -> (LogisticRegression, Plain<'a>) {
+    let mu = 1.0 / rows.len() as f64;
+    let model = LogisticRegression::new(&data(rows, d, labels)).l2(mu);
+    let sign = labels.iter().map(|y| 2.0 * y - 1.0).collect();
+    (model, Plain { rows, sign, mu })
+}
+
 fn model(bench: &mut Bench, name: &str, (n, d, length): (usize, usize, usize)) {
     let (rows, labels) = rows(n, d, length);
-    let mu = 1.0 / n as f64;
-    let model = LogisticRegression::new(&data(&rows, d, &labels)).l2(mu);
-    let sign = labels.iter().map(|y| 2.0 * y - 1.0).collect();
-    let plain = Plain {
-        rows: &rows,
-        sign,
-        mu,
-    };
+    let (model, plain) = both(&rows, d, &labels);
     let mut w: Vec<f64> = (0..d).map(|j| (j as f64).sin() / 10.0).collect();
     let (f, g) = plain.value_gradient(&w);
     close(name, [model.cost(&w).unwrap()], [f]);

@@ -1,6 +1,6 @@
 //! Conjugate gradients with a power of the diagonal, on rows like those of texts.
 
-use super::{Bench, Plain, data};
+use super::{Bench, both};
 use argmin::core::{Error, Executor, Gradient, Hessian, Operator, State};
 use argmin::solver::conjugategradient::ConjugateGradient;
 use rand::{Rng, SeedableRng};
@@ -9,7 +9,6 @@ use raphson::DampedNewton;
 use raphson::edge::{SymMat, SymView};
 use raphson::linear::cg::{CgOptions, TruncatedCg};
 use raphson::linear::sym_mul;
-use raphson::models::LogisticRegression;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -92,14 +91,7 @@ fn textbook(b: &[f64], m: &[f64], product: impl Fn(&[f64]) -> Vec<f64>) -> (Vec<
 
 pub fn conjugate_gradients(bench: &mut Bench, (n, d): (usize, usize)) {
     let (rows, labels) = texts(n, d);
-    let mu = 1.0 / n as f64;
-    let model = LogisticRegression::new(&data(&rows, d, &labels)).l2(mu);
-    let sign = labels.iter().map(|y| 2.0 * y - 1.0).collect();
-    let plain = Plain {
-        rows: &rows,
-        sign,
-        mu,
-    };
+    let (model, plain) = both(&rows, d, &labels);
     // A point on the way, and the system of its Newton step.
     let run = DampedNewton::new().max_iters(3);
     let w = run.minimize(&model, model.origin()).unwrap().x;
@@ -107,7 +99,7 @@ pub fn conjugate_gradients(bench: &mut Bench, (n, d): (usize, usize)) {
     let b = Gradient::gradient(&model, &w).unwrap();
     let hessian = Hessian::hessian(&model, &w).unwrap();
     let root = || -> Vec<f64> {
-        let mut diagonal = vec![mu; d];
+        let mut diagonal = vec![plain.mu; d];
         for (row, r) in rows.iter().zip(&weights) {
             for &(j, v) in row {
                 diagonal[j] += r * v * v;
