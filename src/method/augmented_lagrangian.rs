@@ -24,7 +24,7 @@
 //! effect), unless ε₁ is large: it starts small.
 //!
 //! * **Shift.** t = 0 first, then 10⁻² max |H| or a third of the last t, whichever is larger, then
-//!   4 times as much, until K has n positive and m negative eigenvalues. Solvers that do not
+//!   4 times as much (at once the third, if the last point lacked curvature and it is larger than that), until K has n positive and m negative eigenvalues. Solvers that do not
 //!   factor test the curvature of H + tI along the part of p in the kernel of G instead, which
 //!   sees less, and raise t also where no penalties make z a descent.
 //! * **Rescue.** After α < 10⁻² or a search that failed, λ becomes the minimizer of ‖∇f + Gᵀλ‖,
@@ -42,20 +42,20 @@
 //!
 //! | LIBSVM set, 10 planes and the sphere | n | direct | MINRES | `Auto` | block Kaczmarz, q = 30 |
 //! |---|---|---|---|---|---|
-//! | sonar | 60 | 13, 15, 1.9 | 14, 436, 2.5 | 1.9 | 20, 764, 43 |
-//! | ionosphere | 34 | 10, 10, 0.9 | 16, 492, 2.3 | 0.9 | 17, 152, 6 |
-//! | splice | 60 | 11, 11, 4.4 | 17, 402, 5.4 | 4.4 | 13, 25805, 1067 |
-//! | mushrooms | 112 | 21, 23, 21.7 | 19, 802, 18.1 | 21.7 | 18, 920, 87 |
-//! | phishing | 68 | 11, 11, 18.8 | 12, 293, 18.9 | 18.8 | 29, 483, 97 |
-//! | a9a | 123 | 18, 18, 30.4 | 22, 1263, 44.5 | 30.4 | 15, 814, 97 |
-//! | w8a | 300 | 15, 15, 103 | 15, 301, 83 | 88 | 22, 2297, 834 |
+//! | sonar | 60 | 12, 14, 1.8 | 11, 441, 2.2 | 1.8 | 14, 417, 16 |
+//! | ionosphere | 34 | 9, 9, 0.6 | 14, 353, 1.2 | 0.6 | 16, 174, 5 |
+//! | splice | 60 | 10, 10, 4.5 | 10, 101, 2.9 | 4.2 | 12, 1090, 41 |
+//! | mushrooms | 112 | 12, 14, 10.8 | 12, 442, 10.2 | 10.8 | 17, 801, 61 |
+//! | phishing | 68 | 10, 10, 16.1 | 10, 136, 15.0 | 16.3 | 13, 384, 35 |
+//! | a9a | 123 | 16, 16, 26.2 | 31, 1348, 62 | 25.7 | 14, 936, 89 |
+//! | w8a | 300 | 12, 12, 86 | 13, 264, 77 | 79 | 19, 2248, 520 |
 //!
 //! Steps, inner iterations (for sketches: of 30 rows each) and milliseconds to ‖N‖ ≤ 10⁻⁸ from x = 1: CPU time
-//! of one thread, medians of 9 alternating runs (3 of sketches, on a busier machine). On
+//! of one thread, medians of 9 alternating runs (3 of sketches). On
 //! [`OptimalControl`](crate::problems::OptimalControl) of 100, 1,000 and 10,000 cells, K of order 300 to 30,000, a direct solver takes
-//! 0.29, 2.6 and 38 ms, with 8 entries of L for each cell, MINRES 0.26, 1.7 and 22, for its
-//! preconditioner is nearly exact, and `Auto` 0.32, 1.8 and 22. `Auto` takes MINRES for w8a, 1,000 and 10,000 cells, begins with it
-//! for 100, and factors the others: on mushrooms 1.2 times the time of MINRES, which is lucky there with fewer steps.
+//! 0.25, 2.6 and 38 ms, with 8 entries of L for each cell, MINRES 0.25, 1.8 and 23, for its
+//! preconditioner is nearly exact, and `Auto` 0.29, 1.9 and 20. `Auto` takes MINRES for w8a, 1,000 and 10,000 cells, begins with it
+//! for 100, and factors the others; on splice MINRES would take 0.7 of its time, and on a9a 2.4 times.
 //!
 //! Sketches of other sizes to ‖N‖ ≤ 10⁻⁴: steps, sketches and seconds, or what was reached where a run was stopped
 //! after 45 CPU seconds, at the end of a step (the example `constrained` with `--rows` or `--gaussian` and `--time-limit`):

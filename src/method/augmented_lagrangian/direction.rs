@@ -49,6 +49,8 @@ pub(super) struct Newton {
     shift: f64,
     /// t of the last step that had one.
     last_shift: f64,
+    /// The t to start with where curvature was lacking at the last point too.
+    kept: f64,
     /// Whether the last system had no solution: dependent constraints that contradict each other.
     deficient: bool,
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -99,6 +101,7 @@ impl Default for Newton {
             floor: 0.0,
             shift: 0.0,
             last_shift: 0.0,
+            kept: 0.0,
             deficient: false,
             solvers: Solvers::default(),
         }
@@ -131,7 +134,7 @@ impl Newton {
         self.random = stream(seed);
         self.auto = Inner::Auto;
         self.behind = 0.0;
-        (self.floor, self.shift, self.last_shift) = (0.0, 0.0, 0.0);
+        (self.floor, self.shift, self.last_shift, self.kept) = (0.0, 0.0, 0.0, 0.0);
         self.deficient = false;
     }
 
@@ -188,7 +191,7 @@ impl Newton {
 
     /// Writes z; the derivative of M along it, or none if there is no descent.
     ///
-    /// Solves with t = 0 or the floor first, and with larger t while the inertia of K is wrong, or, where it is not
+    /// Solves with t = 0, the floor or the t that is kept first, and with larger t while the inertia of K is wrong, or, where it is not
     /// known, while the curvature along the tangential part of p is not positive or no penalties
     /// make z a descent.
     pub(super) fn find(
@@ -205,7 +208,9 @@ impl Newton {
         let scale = self.scale(oracle, found, &merit.gradient[..n]);
         let before = *penalties;
         self.solvers.scale = scale;
-        let mut shift = self.floor;
+        let kept = std::mem::take(&mut self.kept);
+        let mut starts_kept = kept > FIRST_SHIFT * scale && kept > self.floor;
+        let mut shift = if starts_kept { kept } else { self.floor };
         let mut unsolved = 0;
         self.deficient = false;
         for _ in 0..SHIFTS {
@@ -221,10 +226,19 @@ impl Newton {
                     if shift > 0.0 {
                         self.last_shift = shift;
                     }
+                    if unsolved == 0 {
+                        self.kept = SHIFT_DECAY * shift;
+                    }
                     z.clone_from(&self.solvers.solution.z);
                     return Ok(Some(slope));
                 }
                 Attempt::Indefinite => {}
+                // Not for lack of curvature: from the beginning.
+                Attempt::Unsolved if starts_kept => {
+                    starts_kept = false;
+                    shift = self.floor;
+                    continue;
+                }
                 Attempt::Unsolved => {
                     unsolved += 1;
                     if unsolved == ACCURATE_SHIFTS {
