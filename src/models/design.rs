@@ -3,17 +3,21 @@
 //! A is n x d: one row per observation, one column per feature and, if the
 //! vector of coefficients is one longer than the features, a last column of ones
 //! that is not stored. Sparse data is kept by rows (and by columns where a large Gram matrix
-//! asks for it), dense data by columns, rows of few distinct parts as codes with a dictionary.
+//! asks for it), dense data by columns, rows of few distinct parts as codes with a dictionary, rows
+//! of many columns and mostly one value as a pattern with a scale.
 //!
 //! Work over the rows is done in **stripes** of fixed length, each by blocks that stay in the
 //! cache, with sums of its own that are added in the order of the stripes. How many there are
 //! depends on the data alone, so no result depends on the number of threads.
 
 mod coded;
+#[cfg(test)]
+mod compare;
 mod dense;
 mod leverage;
 mod merge;
 mod rows;
+mod scaled;
 mod several;
 
 use crate::data::Dataset;
@@ -23,6 +27,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef};
 pub(crate) use merge::Merged;
 use rows::{ByColumns, SparseRows};
+use scaled::Scaled;
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, TryLockError};
 
@@ -50,6 +55,8 @@ enum Storage {
     Dense(Vec<f64>),
     /// Sparse rows of tokens, which stand for parts of rows.
     Coded(Coded),
+    /// Sparse rows of one value and a few others.
+    Scaled(Scaled),
 }
 
 /// Workspace of [`Design::gram`], so that it allocates only once.
@@ -128,6 +135,9 @@ impl Design {
         let (rows, features) = (data.n_rows(), data.n_features());
         let csr = data.csr();
         if is_sparse(mean_length(data), features as f64) {
+            if let Some(scaled) = Scaled::find(features, csr, chosen) {
+                return Design::scaled(features, scaled);
+            }
             let sparse = SparseRows::new(features, csr, chosen);
             return Design::sparse(chosen.map_or(rows, <[u32]>::len), features, sparse);
         }
@@ -155,6 +165,11 @@ impl Design {
         Design::with(rows, features, squared_lengths, Storage::Coded(coded))
     }
 
+    fn scaled(features: usize, scaled: Scaled) -> Self {
+        let (rows, squared_lengths) = (scaled.nrows(), scaled.squared_lengths());
+        Design::with(rows, features, squared_lengths, Storage::Scaled(scaled))
+    }
+
     fn with(rows: usize, features: usize, squared_lengths: f64, storage: Storage) -> Self {
         Design {
             storage,
@@ -180,12 +195,13 @@ impl Design {
             Storage::Sparse { rows, .. } => rows.stored(),
             Storage::Dense(values) => values.len(),
             Storage::Coded(coded) => coded.codes.stored(),
+            Storage::Scaled(scaled) => scaled.stored(),
         }
     }
     /// Multiplications in forming AᵀDA: the sum of squared row lengths.
     pub(crate) fn gram_work(&self) -> f64 {
         match &self.storage {
-            Storage::Sparse { .. } => self.squared_lengths,
+            Storage::Sparse { .. } | Storage::Scaled(_) => self.squared_lengths,
             // A flop of a blocked rank-k update counts as an eighth of a scattered one (an estimate).
             Storage::Dense(_) => self.rows as f64 * (self.features as f64).powi(2) / 8.0,
             Storage::Coded(coded) => self.squared_lengths + coded.expansion(),
@@ -200,8 +216,8 @@ impl Design {
     pub(crate) fn hessian_cost(&self) -> f64 {
         let (d, entries) = (self.features as f64, self.entries().max(1) as f64);
         let form = match &self.storage {
-            Storage::Sparse { .. } | Storage::Coded(_) => self.gram_work() / (6.0 * entries),
             Storage::Dense(_) => 0.6 * d.sqrt(),
+            _ => self.gram_work() / (6.0 * entries),
         };
         form + d.powi(3) / (180.0 * entries)
     }
@@ -209,8 +225,8 @@ impl Design {
     /// Rows per block, a multiple of 8.
     pub(crate) fn block(&self) -> usize {
         match &self.storage {
-            Storage::Sparse { .. } | Storage::Coded(_) => BLOCK,
             Storage::Dense(_) => (DENSE_BLOCK / self.features.max(1)).clamp(32, BLOCK) & !7,
+            _ => BLOCK,
         }
     }
 
@@ -334,6 +350,7 @@ impl Design {
                 dense::mul(columns, self.rows, rows, &w[..self.features], out);
             }
             Storage::Coded(coded) => coded.codes.mul(rows, offset(coded.tokens()), w, out),
+            Storage::Scaled(scaled) => scaled.mul(rows, offset(self.features), w, out),
         }
     }
 
@@ -348,6 +365,7 @@ impl Design {
             Storage::Sparse { rows: sparse, .. } => sparse.add_transpose(rows, r, out),
             Storage::Dense(columns) => dense::add_transpose(columns, self.rows, rows, r, out),
             Storage::Coded(coded) => coded.codes.add_transpose(rows, r, out),
+            Storage::Scaled(scaled) => scaled.add_transpose(rows, r, out),
         }
     }
 
@@ -419,6 +437,7 @@ impl Design {
                         }
                     }
                     Storage::Coded(coded) => coded.codes.add_squares(rows, r, out),
+                    Storage::Scaled(scaled) => scaled.add_squares(rows, r, out),
                 }
             },
             |sums, _| self.lower_by(SparseRows::add_squares, sums, out),
@@ -437,6 +456,11 @@ impl Design {
             Storage::Coded(coded) => {
                 for i in 0..self.rows {
                     coded.each(i, |j, v| out[(i, j)] = v);
+                }
+            }
+            Storage::Scaled(scaled) => {
+                for i in 0..self.rows {
+                    scaled.each(i, |j, v| out[(i, j)] = v);
                 }
             }
             Storage::Dense(columns) => {
@@ -458,7 +482,7 @@ impl Design {
     pub(crate) fn columns(&self) -> Option<&[f64]> {
         match &self.storage {
             Storage::Dense(columns) => Some(columns),
-            Storage::Sparse { .. } | Storage::Coded(_) => None,
+            _ => None,
         }
     }
 
@@ -470,6 +494,10 @@ impl Design {
         match &self.storage {
             Storage::Sparse { rows, columns } if out.ncols() > SUMMED => {
                 let columns = columns.get_or_init(|| rows.by_columns(self.features));
+                self.gram_by_columns(rows, columns, weight, out);
+            }
+            Storage::Scaled(scaled) => {
+                let (rows, columns) = scaled.plain(self.features);
                 self.gram_by_columns(rows, columns, weight, out);
             }
             Storage::Sparse { rows, .. } => {
@@ -582,6 +610,14 @@ impl Design {
                             rows.each(i, |j, v| spread[j] = v);
                             rows.mul(i..n, 0.0, &spread, &mut out.col_as_slice_mut(i)[i..]);
                             rows.each(i, |j, _| spread[j] = 0.0);
+                        }
+                    }
+                    Storage::Scaled(scaled) => {
+                        let mut spread = vec![0.0; self.features];
+                        for i in 0..n {
+                            scaled.each(i, |j, v| spread[j] = v);
+                            scaled.mul(i..n, 0.0, &spread, &mut out.col_as_slice_mut(i)[i..]);
+                            scaled.each(i, |j, _| spread[j] = 0.0);
                         }
                     }
                     Storage::Coded(coded) => {

@@ -17,7 +17,7 @@
 //! Value, gradient and the weights of the Hessian at a point come from one pass over the data: 2
 //! flops an entry forward, 2 backward, the latter even if only the value is wanted. Backtracks
 //! from the point of the last Hessian cost no pass forward. Equal rows are merged into one, short rows are kept in the
-//! order of their lengths, one-hot data as codes with a dictionary. The Hessian is an object of n weights that
+//! order of their lengths, one-hot data as codes with a dictionary, rows of mostly one value as a pattern and a scale. The Hessian is an object of n weights that
 //! the solver factors in the cheapest of three ways, see
 //! [`gram`](crate::linear::gram).
 //!

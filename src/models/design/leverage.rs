@@ -19,24 +19,26 @@ impl Design {
             *square = 1.0 / *square;
             columns += 1.0;
         }
-        let (rows, inner) = match &self.storage {
-            Storage::Sparse { rows, .. } => (rows, inverse),
-            Storage::Coded(coded) => {
-                let mut tokens = vec![0.0; coded.tokens()];
-                coded
-                    .dictionary
-                    .squares(0..tokens.len(), &inverse, &mut tokens);
-                (&coded.codes, tokens)
-            }
-            Storage::Dense(_) => return None,
-        };
+        if let Storage::Coded(coded) = &self.storage {
+            let mut tokens = vec![0.0; coded.tokens()];
+            coded
+                .dictionary
+                .squares(0..tokens.len(), &inverse, &mut tokens);
+            inverse = tokens;
+        }
         let mut leverage = vec![0.0; self.rows];
         chunks_mut(
             &mut leverage,
             self.block(),
             self.entries(),
             |first, chunk| {
-                rows.squares(first..first + chunk.len(), &inner, chunk);
+                let rows = first..first + chunk.len();
+                match &self.storage {
+                    Storage::Sparse { rows: sparse, .. } => sparse.squares(rows, &inverse, chunk),
+                    Storage::Coded(coded) => coded.codes.squares(rows, &inverse, chunk),
+                    Storage::Scaled(scaled) => scaled.squares(rows, &inverse, chunk),
+                    Storage::Dense(_) => {}
+                }
             },
         );
         Some((leverage, columns))

@@ -102,8 +102,9 @@ fn add_row<C: Column, V: Values>(
     }
 }
 
+/// The columns of all entries.
 #[derive(Debug)]
-enum Columns {
+pub(super) enum Columns {
     Short(Vec<u16>),
     Long(Vec<u32>),
 }
@@ -201,13 +202,18 @@ impl SparseRows {
         }
     }
 
-    /// Rows of 16-bit columns, which end at `ends` after the first.
-    pub(super) fn of_codes(ends: Vec<usize>, codes: Vec<u16>, values: Option<Vec<f64>>) -> Self {
+    /// Rows that end at `ends` after the first; without values all are 1.
+    pub(super) fn of(ends: Vec<usize>, columns: Columns, values: Option<Vec<f64>>) -> Self {
         SparseRows {
             start: ends,
-            columns: Columns::Short(codes),
+            columns,
             values,
         }
+    }
+
+    /// Rows of 16-bit columns.
+    pub(super) fn of_codes(ends: Vec<usize>, codes: Vec<u16>, values: Option<Vec<f64>>) -> Self {
+        SparseRows::of(ends, Columns::Short(codes), values)
     }
 
     /// Whether rows i and k are the same.
@@ -307,11 +313,28 @@ impl SparseRows {
         });
     }
 
-    /// `out` += Σᵢ rᵢ aᵢ over a range of rows, to whose first row r₀ belongs.
-    pub(super) fn add_transpose(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
+    /// `out`ᵢ += aᵢᵀw for a range of rows.
+    pub(super) fn add_mul(&self, rows: Rows, w: &[f64], out: &mut [f64]) {
         let start = &self.start[rows.start..=rows.end];
         with_types!(self, |columns, values| {
-            for (r, ends) in r.iter().zip(start.windows(2)) {
+            for (out, ends) in out.iter_mut().zip(start.windows(2)) {
+                let range = ends[0]..ends[1];
+                *out = dot(&columns[range.clone()], values.part(range), *out, w);
+            }
+        });
+    }
+
+    /// `out` += Σᵢ rᵢ aᵢ over a range of rows, to whose first row r₀ belongs.
+    pub(super) fn add_transpose(&self, rows: Rows, r: &[f64], out: &mut [f64]) {
+        self.add_scaled(rows, r.iter().copied(), out);
+    }
+
+    /// The same for any sequence of numbers r.
+    #[inline(always)]
+    pub(super) fn add_scaled(&self, rows: Rows, r: impl Iterator<Item = f64>, out: &mut [f64]) {
+        let start = &self.start[rows.start..=rows.end];
+        with_types!(self, |columns, values| {
+            for (r, ends) in r.zip(start.windows(2)) {
                 let range = ends[0]..ends[1];
                 add_row(&columns[range.clone()], values.part(range), |v| r * v, out);
             }

@@ -17,6 +17,7 @@ impl Design {
                 Ok(coded) => Design::coded(self.features, coded),
                 Err(plain) => Design::sparse(rows.len(), self.features, plain),
             },
+            Storage::Scaled(scaled) => Design::scaled(self.features, scaled.select(rows)),
             Storage::Dense(columns) => {
                 let mut selected = Vec::with_capacity(rows.len() * self.features);
                 for column in columns.chunks_exact(self.rows.max(1)) {
@@ -45,7 +46,7 @@ impl Design {
                 let out = MatMut::from_column_major_slice_mut(out, self.rows, vectors);
                 product(out, Accum::Add, a, w.subrows(0, self.features));
             }
-            Storage::Sparse { .. } | Storage::Coded(_) => {
+            _ => {
                 for (out, w) in out.chunks_mut(self.rows).zip(w.chunks(length)) {
                     self.mul(w, out);
                 }
@@ -71,7 +72,7 @@ impl Design {
                 let out = out.subrows_mut(0, self.features);
                 product(out, Accum::Replace, a.transpose(), r);
             }
-            Storage::Sparse { .. } | Storage::Coded(_) => {
+            _ => {
                 for (out, r) in out.chunks_mut(length.max(1)).zip(r.chunks(self.rows)) {
                     self.mul_transpose(r, out);
                 }
