@@ -7,6 +7,12 @@
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 use std::ops::Range;
+#[cfg(feature = "rayon")]
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 /// Below this many floating-point operations a loop stays on one thread
 /// (a rayon task costs some microseconds).
@@ -18,19 +24,86 @@ const SERIAL_WORK: usize = 200_000;
 #[cfg(feature = "rayon")]
 const PARALLEL_WORK: usize = 100_000_000;
 
+/// How long a thread looks for work.
+#[cfg(feature = "rayon")]
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Most threads that are kept awake: loops over rows have 16 stripes.
+#[cfg(feature = "rayon")]
+const MOST_ATTENDANTS: usize = 15;
+
 /// Whether a loop goes to the threads. To hand it to a pool of one would only cost two switches.
 #[cfg(feature = "rayon")]
-fn is_shared(work: usize) -> bool {
+pub(crate) fn is_shared(work: usize) -> bool {
     work >= SERIAL_WORK && rayon::current_num_threads() > 1
 }
 
-/// Runs `f` on a thread of the pool, which hands out loops without being woken for each.
-pub(crate) fn inside<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+/// Runs `f`, whose loops have `work` operations each, on a thread of the pool, if that is worth it.
+///
+/// There it hands out loops without being woken for each; and the threads that share them look for
+/// the next one, for [`PATIENCE`] at most, and do not sleep: to wake one takes longer than half a small
+/// loop. One caller at a time is attended like that, and none that is in the pool already.
+pub(crate) fn inside<T: Send>(work: usize, f: impl FnOnce() -> T + Send) -> T {
     #[cfg(feature = "rayon")]
-    if rayon::current_num_threads() > 1 {
-        return rayon::scope(|_| f());
+    if is_shared(work) {
+        let is_outside = rayon::current_thread_index().is_none();
+        return rayon::scope(|scope| {
+            let attended = is_outside.then(Attended::begin).flatten();
+            if let Some(attended) = &attended {
+                let host = rayon::current_thread_index();
+                for _ in 1..rayon::current_num_threads().min(MOST_ATTENDANTS + 1) {
+                    let end = Arc::clone(&attended.0);
+                    scope.spawn(move |_| attend(host, &end));
+                }
+            }
+            f()
+        });
     }
+    let _ = work;
     f()
+}
+
+/// Whether a caller is attended.
+#[cfg(feature = "rayon")]
+static ATTENDED: AtomicBool = AtomicBool::new(false);
+
+/// The attendance of one caller, whose end it tells the threads when it is dropped.
+#[cfg(feature = "rayon")]
+struct Attended(Arc<AtomicBool>);
+
+#[cfg(feature = "rayon")]
+impl Attended {
+    fn begin() -> Option<Self> {
+        let is_free = !ATTENDED.swap(true, Ordering::Relaxed);
+        is_free.then(|| Attended(Arc::default()))
+    }
+}
+
+#[cfg(feature = "rayon")]
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        ATTENDED.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Does whatever work the pool has until `end`, or until there was none for [`PATIENCE`].
+#[cfg(feature = "rayon")]
+fn attend(host: Option<usize>, end: &AtomicBool) {
+    // The caller's own thread would wait here for its own work.
+    if rayon::current_thread_index() == host {
+        return;
+    }
+    let mut last = Instant::now();
+    while !end.load(Ordering::Relaxed) {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            last = Instant::now();
+        } else if last.elapsed() > PATIENCE {
+            return;
+        } else {
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// Calls `f(index of the chunk's first element, chunk)` for all chunks of `size` elements.
@@ -185,6 +258,34 @@ mod tests {
             let expected = (0..n).map(|i| (i * i) as f64).sum::<f64>();
             assert_eq!(dot(&a, &a), expected);
         }
+    }
+
+    #[test]
+    fn callers_get_their_results_and_their_panics() {
+        let sum = || {
+            inside(usize::MAX, || {
+                let mut out = vec![0u64; 1000];
+                chunks_mut(&mut out, 10, usize::MAX, |first, chunk| {
+                    chunk.fill(first as u64);
+                });
+                // A caller within.
+                inside(usize::MAX, || out.iter().sum::<u64>())
+            })
+        };
+        let panics = || std::panic::catch_unwind(|| inside(usize::MAX, || panic!("as asked")));
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..4)
+                .map(|k| {
+                    scope.spawn(move || {
+                        (0..20).all(|_| {
+                            let as_asked = k != 2 || panics().is_err();
+                            as_asked && sum() == 495_000
+                        })
+                    })
+                })
+                .collect();
+            assert!(callers.into_iter().all(|caller| caller.join().unwrap()));
+        });
     }
 
     #[test]

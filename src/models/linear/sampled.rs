@@ -171,7 +171,8 @@ impl<L: Loss> LinearModel<L> {
             .solver()
             .gradient_tol(relative)
             .gradient_tol_abs(absolute);
-        inside(|| match self.is_formed() {
+        let work = 4 * self.shared.design.entries();
+        inside(work, || match self.is_formed() {
             true => solver.minimize(&self.sampled(), self.origin()),
             false => solver.minimize(self, self.origin()),
         })
