@@ -24,7 +24,7 @@ use crate::data::Dataset;
 use crate::parallel::{chunks_mut, stripes};
 use coded::Coded;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatMut, MatRef};
+use faer::{Accum, ColMut, Mat, MatMut, MatRef};
 pub(crate) use merge::Merged;
 use rows::{ByColumns, SparseRows};
 use scaled::Scaled;
@@ -502,13 +502,14 @@ impl Design {
             }
             Storage::Sparse { rows, .. } => {
                 let order = out.ncols();
-                let sums = self.add_up_gram(rows, weight, order, &mut scratch.sums);
+                let sums = self.stripes_of_gram(rows, weight, order, &mut scratch.sums);
                 write_lower(sums, out);
             }
             Storage::Coded(coded) => {
                 let size = out.ncols();
                 let order = self.inner(size);
-                let sums = self.add_up_gram(&coded.codes, weight, order, &mut scratch.sums);
+                let sums = self.stripes_of_gram(&coded.codes, weight, order, &mut scratch.sums);
+                let sums = add_up(sums, order * order);
                 coded.expand(sums, order, &mut scratch.expanded, size);
                 write_lower(&scratch.expanded, out);
             }
@@ -543,25 +544,29 @@ impl Design {
         }
     }
 
-    /// The column-major Gram matrix, lower triangle, of sparse rows with one column of ones more if
-    /// `order` says so, summed over stripes.
-    fn add_up_gram<'a>(
+    /// The column-major Gram matrices, lower triangles, of the stripes of sparse rows, with a column of
+    /// ones more if `order` says so.
+    fn stripes_of_gram<'a>(
         &self,
         rows: &SparseRows,
         weight: &[f64],
         order: usize,
         sums: &'a mut Vec<f64>,
-    ) -> &'a [f64] {
+    ) -> &'a mut [f64] {
         let ones = order > self.inner(self.features);
         let (width, work) = (order * order, self.squared_lengths as usize / 2);
         let length = self.stripe(width, work);
-        sums.clear();
-        sums.resize(self.rows.div_ceil(length).max(1) * width, 0.0);
+        let total = self.rows.div_ceil(length).max(1) * width;
+        if sums.len() < total {
+            *sums = vec![0.0; total];
+        }
+        let sums = &mut sums[..total];
         let add = |range: Rows, []: [&mut [f64]; 0], sums: &mut [f64]| {
+            sums.fill(0.0);
             rows.add_gram(range.clone(), &weight[range], ones, order, sums);
         };
         stripes(self.rows, [], length, sums, width, 2 * work, &add);
-        add_up(sums, width)
+        sums
     }
 
     fn gram_by_columns(
@@ -569,26 +574,11 @@ impl Design {
         rows: &SparseRows,
         columns: &ByColumns,
         weight: &[f64],
-        mut out: MatMut<'_, f64>,
+        out: MatMut<'_, f64>,
     ) {
-        let fill = |j: usize, column: &mut [f64]| {
+        each_column(out, self.squared_lengths as usize, |j, column| {
             rows.gram_column(columns, j, self.features, weight, column);
-        };
-        #[cfg(feature = "rayon")]
-        if self.squared_lengths > 200_000.0 {
-            use rayon::prelude::*;
-            out.par_col_iter_mut().enumerate().for_each(|(j, column)| {
-                if let Some(column) = column.try_as_col_major_mut() {
-                    fill(j, column.as_slice_mut());
-                }
-            });
-            return;
-        }
-        for j in 0..out.ncols() {
-            if let Some(column) = out.as_mut().col_mut(j).try_as_col_major_mut() {
-                fill(j, column.as_slice_mut());
-            }
-        }
+        });
     }
 
     /// A Aᵀ without the column of ones, lower triangle; made once and kept.
@@ -649,13 +639,40 @@ fn add_up(sums: &mut [f64], width: usize) -> &[f64] {
     first
 }
 
-/// Copies the lower triangle of a column-major matrix.
-fn write_lower(from: &[f64], mut out: MatMut<'_, f64>) {
+/// Writes the sum of column-major matrices, one after the other and added in this order, to the
+/// lower triangle.
+fn write_lower(sums: &[f64], out: MatMut<'_, f64>) {
     let order = out.ncols();
-    for j in 0..order {
-        for i in j..order {
-            out[(i, j)] = from[j * order + i];
+    let (first, others) = sums.split_at(order * order);
+    each_column(out, sums.len(), |j, column| {
+        let tail = j * order + j..(j + 1) * order;
+        let column = &mut column[j..];
+        column.copy_from_slice(&first[tail.clone()]);
+        for other in others.chunks_exact((order * order).max(1)) {
+            for (sum, term) in column.iter_mut().zip(&other[tail.clone()]) {
+                *sum += term;
+            }
         }
+    });
+}
+
+/// Calls `f(j, column j)` for all columns, in `work` operations.
+fn each_column(out: MatMut<'_, f64>, work: usize, f: impl Fn(usize, &mut [f64]) + Sync + Send) {
+    let fill = |j: usize, column: ColMut<'_, f64>| {
+        if let Some(column) = column.try_as_col_major_mut() {
+            f(j, column.as_slice_mut());
+        }
+    };
+    #[cfg(feature = "rayon")]
+    if crate::parallel::is_shared(work) {
+        use rayon::prelude::*;
+        let columns = out.par_col_iter_mut().enumerate();
+        columns.for_each(|(j, column)| fill(j, column));
+        return;
+    }
+    let _ = work;
+    for (j, column) in out.col_iter_mut().enumerate() {
+        fill(j, column);
     }
 }
 
