@@ -3,7 +3,7 @@
 //! A is n x d: one row per observation, one column per feature and, if the
 //! vector of coefficients is one longer than the features, a last column of ones
 //! that is not stored. Sparse data is kept by rows (and by columns where a large Gram matrix
-//! asks for it), dense data by columns, rows of few distinct parts as codes with a dictionary, rows
+//! asks for it), dense data in blocks of rows, rows of few distinct parts as codes with a dictionary, rows
 //! of many columns and mostly one value as a pattern with a scale.
 //!
 //! Work over the rows is done in **stripes** of fixed length, each by blocks that stay in the
@@ -23,6 +23,7 @@ mod several;
 use crate::data::Dataset;
 use crate::parallel::{chunks_mut, stripes};
 use coded::Coded;
+use dense::Dense;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, ColMut, Mat, MatMut, MatRef};
 pub(crate) use merge::Merged;
@@ -51,8 +52,8 @@ enum Storage {
         rows: SparseRows,
         columns: OnceLock<ByColumns>,
     },
-    /// Column-major, without the column of ones.
-    Dense(Vec<f64>),
+    /// Without the column of ones.
+    Dense(Dense),
     /// Sparse rows of tokens, which stand for parts of rows.
     Coded(Coded),
     /// Sparse rows of one value and a few others.
@@ -142,14 +143,13 @@ impl Design {
             return Design::sparse(chosen.map_or(rows, <[u32]>::len), features, sparse);
         }
         let n = chosen.map_or(rows, <[u32]>::len);
-        let mut columns = vec![0.0; n * features];
+        let mut dense = Dense::zeros(n, features);
         for k in 0..n {
             let (cols, values) = data.row(chosen.map_or(k, |chosen| chosen[k] as usize));
-            for (&j, &v) in cols.iter().zip(values) {
-                columns[j as usize * n + k] = v;
-            }
+            let entries = cols.iter().zip(values);
+            dense.put(k, entries.map(|(&j, &v)| (j as usize, v)));
         }
-        Design::with(n, features, 0.0, Storage::Dense(columns))
+        Design::with(n, features, 0.0, Storage::Dense(dense))
     }
 
     fn sparse(n: usize, features: usize, rows: SparseRows) -> Self {
@@ -193,7 +193,7 @@ impl Design {
     pub fn entries(&self) -> usize {
         match &self.storage {
             Storage::Sparse { rows, .. } => rows.stored(),
-            Storage::Dense(values) => values.len(),
+            Storage::Dense(dense) => dense.entries(),
             Storage::Coded(coded) => coded.codes.stored(),
             Storage::Scaled(scaled) => scaled.stored(),
         }
@@ -225,7 +225,9 @@ impl Design {
     /// Rows per block, a multiple of 8.
     pub(crate) fn block(&self) -> usize {
         match &self.storage {
-            Storage::Dense(_) => (DENSE_BLOCK / self.features.max(1)).clamp(32, BLOCK) & !7,
+            Storage::Dense(dense) => dense
+                .size()
+                .unwrap_or_else(|| (DENSE_BLOCK / self.features.max(1)).clamp(32, BLOCK) & !7),
             _ => BLOCK,
         }
     }
@@ -345,9 +347,9 @@ impl Design {
             Storage::Sparse { rows: sparse, .. } => {
                 sparse.mul(rows, offset(self.features), w, out);
             }
-            Storage::Dense(columns) => {
+            Storage::Dense(dense) => {
                 out.fill(offset(self.features));
-                dense::mul(columns, self.rows, rows, &w[..self.features], out);
+                dense.mul(rows, &w[..self.features], out);
             }
             Storage::Coded(coded) => coded.codes.mul(rows, offset(coded.tokens()), w, out),
             Storage::Scaled(scaled) => scaled.mul(rows, offset(self.features), w, out),
@@ -363,7 +365,7 @@ impl Design {
         }
         match &self.storage {
             Storage::Sparse { rows: sparse, .. } => sparse.add_transpose(rows, r, out),
-            Storage::Dense(columns) => dense::add_transpose(columns, self.rows, rows, r, out),
+            Storage::Dense(dense) => dense.add_transpose(rows, r, out),
             Storage::Coded(coded) => coded.codes.add_transpose(rows, r, out),
             Storage::Scaled(scaled) => scaled.add_transpose(rows, r, out),
         }
@@ -430,12 +432,7 @@ impl Design {
                 }
                 match &self.storage {
                     Storage::Sparse { rows: sparse, .. } => sparse.add_squares(rows, r, out),
-                    Storage::Dense(columns) => {
-                        for (j, out) in out.iter_mut().enumerate() {
-                            let column = &columns[j * self.rows..][rows.clone()];
-                            *out += column.iter().zip(r).map(|(v, w)| w * v * v).sum::<f64>();
-                        }
-                    }
+                    Storage::Dense(dense) => dense.add_squares(rows, r, out),
                     Storage::Coded(coded) => coded.codes.add_squares(rows, r, out),
                     Storage::Scaled(scaled) => scaled.add_squares(rows, r, out),
                 }
@@ -463,10 +460,12 @@ impl Design {
                     scaled.each(i, |j, v| out[(i, j)] = v);
                 }
             }
-            Storage::Dense(columns) => {
-                for (j, column) in columns.chunks_exact(self.rows.max(1)).enumerate() {
-                    for (i, &v) in column.iter().enumerate() {
-                        out[(i, j)] = v;
+            Storage::Dense(dense) => {
+                for part in dense.parts(0..self.rows) {
+                    for j in 0..self.features {
+                        for (i, &v) in part.rows.clone().zip(part.column(j)) {
+                            out[(i, j)] = v;
+                        }
                     }
                 }
             }
@@ -478,10 +477,10 @@ impl Design {
         }
     }
 
-    /// The columns, if the data is dense.
+    /// The columns one after the other, if the data is dense and has not many.
     pub(crate) fn columns(&self) -> Option<&[f64]> {
         match &self.storage {
-            Storage::Dense(columns) => Some(columns),
+            Storage::Dense(dense) => dense.columns(),
             _ => None,
         }
     }
@@ -513,7 +512,7 @@ impl Design {
                 coded.expand(sums, order, &mut scratch.expanded, size);
                 write_lower(&scratch.expanded, out);
             }
-            Storage::Dense(columns) => {
+            Storage::Dense(dense) => {
                 let GramScratch { block, root, .. } = scratch;
                 let size = (UPDATE.0 / out.ncols().max(1)).max(UPDATE.1).min(self.rows);
                 if block.ncols() != out.ncols() || root.len() != self.rows {
@@ -526,14 +525,17 @@ impl Design {
                 out.fill(0.0);
                 for first in (0..self.rows).step_by(size) {
                     let len = size.min(self.rows - first);
-                    let root = &root[first..first + len];
-                    for j in 0..self.features {
-                        let column = &columns[j * self.rows + first..j * self.rows + first + len];
-                        let scaled = block.col_as_slice_mut(j);
-                        for ((s, v), w) in scaled.iter_mut().zip(column).zip(root) {
-                            *s = v * w;
+                    for part in dense.parts(first..first + len) {
+                        let root = &root[part.rows.clone()];
+                        let here = part.rows.start - first..part.rows.end - first;
+                        for j in 0..self.features {
+                            let scaled = &mut block.col_as_slice_mut(j)[here.clone()];
+                            for ((s, v), w) in scaled.iter_mut().zip(part.column(j)).zip(root) {
+                                *s = v * w;
+                            }
                         }
                     }
+                    let root = &root[first..first + len];
                     if out.ncols() > self.features {
                         block.col_as_slice_mut(self.features)[..len].copy_from_slice(root);
                     }
@@ -590,9 +592,10 @@ impl Design {
                 let n = self.rows;
                 let mut out = Mat::<f64>::zeros(n, n);
                 match &self.storage {
-                    Storage::Dense(columns) => {
-                        let a = MatRef::from_column_major_slice(columns, n, self.features);
-                        rank_update(out.as_mut(), a, a.transpose());
+                    Storage::Dense(_) => {
+                        let mut a = Mat::zeros(n, self.features);
+                        self.write(a.as_mut());
+                        rank_update(out.as_mut(), a.as_ref(), a.transpose());
                     }
                     Storage::Sparse { rows, .. } => {
                         let mut spread = vec![0.0; self.features];

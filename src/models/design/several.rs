@@ -1,6 +1,10 @@
 //! Some rows of a data matrix, and products with several vectors.
 
-use super::{Design, Storage};
+use super::dense::Dense;
+use super::{Design, Rows, Storage, add_up};
+#[cfg(feature = "rayon")]
+use crate::parallel::is_shared;
+use crate::parallel::stripes;
 use faer::linalg::matmul;
 use faer::{Accum, MatMut, MatRef};
 
@@ -18,12 +22,9 @@ impl Design {
                 Err(plain) => Design::sparse(rows.len(), self.features, plain),
             },
             Storage::Scaled(scaled) => Design::scaled(self.features, scaled.select(rows)),
-            Storage::Dense(columns) => {
-                let mut selected = Vec::with_capacity(rows.len() * self.features);
-                for column in columns.chunks_exact(self.rows.max(1)) {
-                    selected.extend(rows.iter().map(|&i| column[i]));
-                }
-                Design::with(rows.len(), self.features, 0.0, Storage::Dense(selected))
+            Storage::Dense(dense) => {
+                let selected = Storage::Dense(dense.select(rows));
+                Design::with(rows.len(), self.features, 0.0, selected)
             }
         }
     }
@@ -37,14 +38,13 @@ impl Design {
         match &self.storage {
             _ if vectors <= 1 => self.mul(w, out),
             _ if length == 0 => out.fill(0.0),
-            Storage::Dense(columns) => {
+            Storage::Dense(dense) => {
                 for (out, w) in out.chunks_mut(self.rows).zip(w.chunks(length)) {
                     out.fill(w.get(self.features).copied().unwrap_or(0.0));
                 }
-                let a = MatRef::from_column_major_slice(columns, self.rows, self.features);
                 let w = MatRef::from_column_major_slice(w, length, vectors);
                 let out = MatMut::from_column_major_slice_mut(out, self.rows, vectors);
-                product(out, Accum::Add, a, w.subrows(0, self.features));
+                mul_blocks(dense, w.subrows(0, self.features), out);
             }
             _ => {
                 for (out, w) in out.chunks_mut(self.rows).zip(w.chunks(length)) {
@@ -60,17 +60,32 @@ impl Design {
         let length = out.len() / vectors.max(1);
         match &self.storage {
             _ if vectors <= 1 => self.mul_transpose(r, out),
-            Storage::Dense(columns) => {
-                if length > self.features {
-                    for (out, r) in out.chunks_mut(length).zip(r.chunks(self.rows)) {
-                        out[self.features] = r.iter().sum();
-                    }
-                }
-                let a = MatRef::from_column_major_slice(columns, self.rows, self.features);
+            Storage::Dense(dense) => {
                 let r = MatRef::from_column_major_slice(r, self.rows, vectors);
-                let out = MatMut::from_column_major_slice_mut(out, length, vectors);
-                let out = out.subrows_mut(0, self.features);
-                product(out, Accum::Replace, a.transpose(), r);
+                let width = self.features * vectors;
+                let add = |rows: Rows, []: [&mut [f64]; 0], sums: &mut [f64]| {
+                    for part in dense.parts(rows) {
+                        let sums =
+                            MatMut::from_column_major_slice_mut(sums, self.features, vectors);
+                        let r = r.subrows(part.rows.start, part.rows.len());
+                        product(sums, Accum::Add, part.matrix().transpose(), r);
+                    }
+                };
+                let work = 2 * self.entries() * vectors;
+                let stripe = match dense.size() {
+                    Some(_) => self.stripe(width, work / 2),
+                    None => self.rows,
+                };
+                let mut sums = vec![0.0; self.rows.div_ceil(stripe) * width];
+                stripes(self.rows, [], stripe, &mut sums, width, work, &add);
+                let sums = add_up(&mut sums, width);
+                let ones = r.col_iter().map(|r| r.sum());
+                let outs = out.chunks_mut(length.max(1));
+                for ((out, sums), ones) in outs.zip(sums.chunks(self.features)).zip(ones) {
+                    let (features, last) = out.split_at_mut(self.features);
+                    features.copy_from_slice(sums);
+                    last.fill(ones);
+                }
             }
             _ => {
                 for (out, r) in out.chunks_mut(length.max(1)).zip(r.chunks(self.rows)) {
@@ -78,6 +93,28 @@ impl Design {
                 }
             }
         }
+    }
+}
+
+/// out += A w, a block of rows at a time.
+fn mul_blocks(dense: &Dense, w: MatRef<'_, f64>, mut out: MatMut<'_, f64>) {
+    let block = |first: usize, out: MatMut<'_, f64>| {
+        if let Some(part) = dense.parts(first..first + out.nrows()).next() {
+            product(out, Accum::Add, part.matrix(), w);
+        }
+    };
+    let rows = out.nrows();
+    let size = dense.size().unwrap_or(rows);
+    #[cfg(feature = "rayon")]
+    if size < rows && is_shared(2 * dense.entries() * w.ncols()) {
+        use rayon::prelude::*;
+        let blocks = out.par_row_chunks_mut(size).enumerate();
+        blocks.for_each(|(k, out)| block(k * size, out));
+        return;
+    }
+    for first in (0..rows).step_by(size.max(1)) {
+        let len = size.min(rows - first);
+        block(first, out.as_mut().subrows_mut(first, len));
     }
 }
 

@@ -3,8 +3,8 @@
 //! All blocks are sums of Gₖₗ = Aᵀ diag(c pₖ pₗ) A, k > l. For dense data they come from one
 //! matrix product: with Z of n rows and a column aⱼ aₛ for every pair j ≥ s of columns, and Q with
 //! a column c pₖ pₗ for every pair of classes, QᵀZ holds every entry of every Gₖₗ once. Z is never
-//! formed as a whole but in tiles of a few columns, each the task of one thread. For sparse data
-//! each Gₖₗ is a sparse Gram matrix.
+//! formed as a whole but in tiles of a few columns, each the task of one thread. For sparse data and
+//! that of many columns each Gₖₗ is a Gram matrix by itself.
 
 use super::Shared;
 use crate::models::design::GramScratch;
@@ -29,7 +29,7 @@ impl Shared {
         }
         match self.design.columns() {
             Some(columns) => self.form_dense(columns, p, h.as_mut()),
-            None => self.form_sparse(p, h.as_mut()),
+            None => self.form_by_pairs(p, h.as_mut()),
         }
         for k in 0..self.classes() {
             for j in 0..self.design.features() {
@@ -49,7 +49,7 @@ impl Shared {
         h[(k + s, l + j)] = -g;
     }
 
-    fn form_sparse(&self, p: &[f64], mut h: MatMut<'_, f64>) {
+    fn form_by_pairs(&self, p: &[f64], mut h: MatMut<'_, f64>) {
         let (n, block) = (self.class.len(), self.block());
         let mut gram = Mat::zeros(block, block);
         let mut weight = vec![0.0; n];
