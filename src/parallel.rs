@@ -2,7 +2,8 @@
 //!
 //! What a chunk holds depends on the data alone, never on the number of
 //! threads, and partial results are combined in order. So results are the same
-//! bits on 1, 2 or 64 threads, and without the feature `rayon`.
+//! bits on 1, 2 or 64 threads, and without the feature `rayon`. Only where a result is the same
+//! whatever the chunks are, as in a search, their number depends on the threads.
 
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
@@ -125,6 +126,34 @@ pub(crate) fn chunks_mut<T: Send>(
     for (k, chunk) in out.chunks_mut(size).enumerate() {
         f(k * size, chunk);
     }
+}
+
+/// `f` of each item, in their order. `work` is the total number of operations.
+pub(crate) fn map<I: Send, T: Send>(
+    items: Vec<I>,
+    work: usize,
+    f: impl Fn(I) -> T + Sync + Send,
+) -> Vec<T> {
+    #[cfg(feature = "rayon")]
+    if is_shared(work) {
+        return items.into_par_iter().map(f).collect();
+    }
+    let _ = work;
+    items.into_iter().map(f).collect()
+}
+
+/// Ranges that make up `whole`: one if `work` operations are not worth more threads. For results that are the same
+/// however the range is cut.
+pub(crate) fn pieces(whole: Range<usize>, work: usize) -> Vec<Range<usize>> {
+    #[cfg(feature = "rayon")]
+    let count = if is_shared(work) { 8 } else { 1 };
+    #[cfg(not(feature = "rayon"))]
+    let count = 1;
+    let _ = work;
+    let size = whole.len().div_ceil(count).max(1);
+    let end = whole.end;
+    let piece = |first: usize| first..(first + size).min(end);
+    whole.step_by(size).map(piece).collect()
 }
 
 /// Calls `f(rows, parts of the arrays, sums)` for stripes of `length` rows.

@@ -41,7 +41,7 @@ use crate::edge::{SymMat, SymView};
 use crate::error::Error;
 use crate::finite_sum::Batch;
 use crate::linear::gram::{GramSolve, GramView};
-use crate::parallel::norm;
+use crate::parallel::{inside, norm};
 use crate::status::Failed;
 use argmin::core::Error as HostError;
 use std::fmt::Debug;
@@ -175,7 +175,7 @@ impl<L: Loss> LinearModel<L> {
     ) -> Self {
         let n = data.n_rows();
         let mut share = vec![1.0 / n as f64; n];
-        let (design, merged) = Design::merged(data);
+        let (design, merged) = inside(data.csr().2.len(), || Design::merged(data));
         let (label, merged) = match merged {
             None => (label, None),
             Some(merged) => {

@@ -22,6 +22,7 @@ mod fields;
 mod tokens;
 
 use super::rows::SparseRows;
+use crate::parallel::map;
 use fields::Sample;
 use std::sync::Arc;
 use tokens::encode;
@@ -35,6 +36,8 @@ const LIMITS: [usize; 3] = [16, 32, 64];
 const MOST: usize = 512;
 /// Passes over the rows by which a Hessian is accompanied, about.
 const PASSES: f64 = 8.0;
+/// Operations for an entry of the sample in all cuts, about.
+const CUTTING: usize = 32;
 /// Additions for each entry of ZᵀRZ beyond those of the rows.
 const EXPANSION: f64 = 6.0;
 /// Part of the additions that must remain at most.
@@ -66,10 +69,11 @@ impl Coded {
         let length = csr.2.len() / n.max(1);
         let size = (SAMPLED / length.max(1)).clamp(1, SAMPLE);
         let sample = Sample::new(features, csr, (0..size).map(|k| k * n / size));
-        let best = LIMITS
-            .iter()
-            .filter_map(|&limit| sample.cut(limit, n))
-            .min_by(|a, b| a.cost.total_cmp(&b.cost))?;
+        let cuts = map(LIMITS.to_vec(), CUTTING * size * length, |limit| {
+            sample.cut(limit, n)
+        });
+        let cuts = cuts.into_iter().flatten();
+        let best = cuts.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
         if best.cost > CLEARLY * plain(PASSES) {
             return None;
         }
@@ -146,17 +150,11 @@ impl Coded {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compare::{on_threads, random, same_grams, same_products};
     use super::super::{Design, GramScratch, Merged};
     use super::*;
     use crate::data::Dataset;
     use faer::Mat;
-
-    fn random(state: &mut u64) -> u64 {
-        *state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        *state >> 33
-    }
 
     /// Three one-hot groups that depend on each other, a count, a column of many values with
     /// stored zeros, and some empty rows.
@@ -196,13 +194,6 @@ mod tests {
         Coded::find(data.n_features(), data.csr(), |_| f64::INFINITY).unwrap()
     }
 
-    fn close(a: &[f64], b: &[f64]) {
-        assert_eq!(a.len(), b.len());
-        for (a, b) in a.iter().zip(b) {
-            assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs()), "{a} {b}");
-        }
-    }
-
     #[test]
     fn the_factors_give_the_rows_back() {
         let data = mixed(3000);
@@ -216,6 +207,16 @@ mod tests {
             });
             assert_eq!((&row.0[..], &row.1[..]), data.row(i), "row {i}");
         }
+        let many = mixed(30_000);
+        on_threads(|| {
+            let (coded, hashes) = forced(&many);
+            let row = |i| {
+                let mut row = Vec::new();
+                coded.each(i, |j, v| row.push((j, v.to_bits())));
+                row
+            };
+            ((0..30_000).map(row).collect::<Vec<_>>(), hashes)
+        });
         // A few rows come back as entries.
         let plain = coded.select(&[2999, 5, 5]).unwrap_err();
         let mut row = Vec::new();
@@ -226,16 +227,33 @@ mod tests {
 
     #[test]
     fn values_that_the_sample_lacks_have_room_of_their_own() {
-        // Every other row is sampled.
-        let rows: Vec<Vec<f64>> = (0..3000)
+        // Every other row is sampled. The other values come later and later, so that pieces of the
+        // rows meet them in different order.
+        let n = 30_000;
+        let rows: Vec<Vec<f64>> = (0..n)
             .map(|i| {
-                let count = if i % 2 == 0 { i / 2 % 2 } else { i / 2 % 7 };
+                let other = (i / 2 * 5) % (1 + i * 7 / n);
+                let count = if i % 2 == 0 { i / 2 % 2 } else { other };
                 vec![1.0 + count as f64, f64::from(i % 3 == 0), 2.0]
             })
             .collect();
-        let data = Dataset::from_rows(&rows, &vec![1.0; 3000]).unwrap();
-        let sample = |step| Sample::new(3, data.csr(), (0..3000).step_by(step));
-        let (coded, _) = encode(data.csr(), sample(2).cut(16, 3000).unwrap()).unwrap();
+        let data = Dataset::from_rows(&rows, &vec![1.0; n]).unwrap();
+        let sample = |step| Sample::new(3, data.csr(), (0..n).step_by(step));
+        let encoded = || encode(data.csr(), sample(2).cut(16, n).unwrap()).unwrap();
+        let (coded, _) = encoded();
+        on_threads(|| {
+            let (coded, hashes) = encoded();
+            let codes = |i| {
+                let mut row = Vec::new();
+                coded.codes.each(i, |token, _| row.push(token));
+                row
+            };
+            (
+                coded.tokens(),
+                (0..n).map(codes).collect::<Vec<_>>(),
+                hashes,
+            )
+        });
         for (i, row) in rows.iter().enumerate() {
             let mut found = vec![0.0; 3];
             coded.each(i, |j, v| found[j] = v);
@@ -263,53 +281,18 @@ mod tests {
         let n = data.n_rows();
         let coded = Design::coded(14, forced(&data).0);
         let plain = Design::sparse(n, 14, SparseRows::new(14, data.csr(), None));
-        let mut state = 3;
-        let mut vector = |len: usize| -> Vec<f64> {
-            (0..len).map(|_| random(&mut state) as f64 * 1e-9).collect()
-        };
-        let weight = vector(n);
-        for d in [14, 15] {
-            let (w, r) = (vector(d), vector(n));
-            let both = |f: &dyn Fn(&Design, &mut [f64]), len: usize| {
-                let (mut a, mut b) = (vec![0.0; len], vec![0.0; len]);
-                // Twice: the second time with a used workspace.
-                f(&coded, &mut a);
-                f(&coded, &mut a);
-                f(&plain, &mut b);
-                close(&a, &b);
-            };
-            both(&|design, out| design.mul(&w, out), n);
-            both(&|design, out| design.mul_transpose(&r, out), d);
-            both(&|design, out| design.product(&weight, &w, out), d);
-            both(&|design, out| design.weighted_squares(&weight, out), d);
-            let mut scratch = GramScratch::default();
-            for part in [1.0, 0.0] {
-                // With many rows left out, whole tokens are.
-                let weight: Vec<f64> = (0..n)
-                    .map(|i| if i < 40 { weight[i] } else { part * weight[i] })
-                    .collect();
-                let (mut a, mut b) = (Mat::zeros(d, d), Mat::zeros(d, d));
-                coded.gram(&weight, a.as_mut(), &mut scratch);
-                plain.gram(&weight, b.as_mut(), &mut GramScratch::default());
-                for j in 0..d {
-                    close(a.col_as_slice(j), b.col_as_slice(j));
-                }
-            }
-            let (mut a, mut b) = (Mat::zeros(n, d), Mat::zeros(n, d));
-            coded.write(a.as_mut());
-            plain.write(b.as_mut());
-            assert_eq!(a, b);
-        }
-        let share = vec![1.0 / n as f64; n];
-        let (a, columns) = coded.leverage(&share).unwrap();
-        let (b, same) = plain.leverage(&share).unwrap();
-        close(&a, &b);
-        assert_eq!((columns, same), (14.0, 14.0));
-        let (a, b) = (coded.row_gram(), plain.row_gram());
-        for j in (0..n).step_by(83) {
-            let column = |m: faer::MatRef<'_, f64>| m.col(j).iter().copied().collect::<Vec<f64>>();
-            close(&column(a), &column(b));
-        }
+        same_products(&coded, &plain);
+        same_grams(&coded, &plain);
+    }
+
+    #[test]
+    fn one_column_is_enough() {
+        let rows: Vec<Vec<f64>> = (0..2100).map(|i| vec![f64::from(i % 4)]).collect();
+        let data = Dataset::from_rows(&rows, &vec![1.0; 2100]).unwrap();
+        let coded = Design::coded(1, forced(&data).0);
+        let plain = Design::sparse(2100, 1, SparseRows::new(1, data.csr(), None));
+        same_products(&coded, &plain);
+        same_grams(&coded, &plain);
     }
 
     #[test]

@@ -11,6 +11,22 @@ pub(super) fn random(state: &mut u64) -> u64 {
     *state >> 33
 }
 
+/// The same on one thread and on three.
+pub(super) fn on_threads<T: PartialEq + std::fmt::Debug + Send>(f: impl Fn() -> T + Sync) -> T {
+    #[cfg(feature = "rayon")]
+    {
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(&f)
+        };
+        let one = on(1);
+        assert_eq!(on(3), one);
+        one
+    }
+    #[cfg(not(feature = "rayon"))]
+    f()
+}
+
 pub(super) fn close(a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {

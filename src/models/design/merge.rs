@@ -7,11 +7,15 @@
 
 use super::rows::SparseRows;
 use crate::data::Dataset;
+use crate::parallel::{map, pieces};
+use std::ops::Range;
 
 /// Fewer rows are not searched.
 const FEWEST: usize = 2048;
 /// After so many rows the search ends unless one in 64 was equal to one before.
 const PROBE: usize = 4096;
+/// Operations for a hash and its search, about.
+const HASH: usize = 64;
 /// An odd number without pattern, 2⁶⁴ over the golden ratio.
 pub(super) const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Entries of a row on average up to which rows are ordered by length.
@@ -61,39 +65,32 @@ impl Merged {
 
     fn search(
         n: usize,
-        hash: impl Fn(usize) -> u64,
-        equal: impl Fn(usize, usize) -> bool,
+        hash: impl Fn(usize) -> u64 + Sync + Send,
+        equal: impl Fn(usize, usize) -> bool + Sync + Send,
     ) -> Option<Self> {
         if !searches(n) {
             return None;
         }
-        const EMPTY: u32 = u32::MAX;
-        let size = (2 * n).next_power_of_two();
-        let mut table = vec![EMPTY; size];
-        let (mut first, mut class) = (Vec::new(), Vec::with_capacity(n));
-        let mut hashes: Vec<u64> = Vec::new();
-        for i in 0..n {
-            if i == PROBE && first.len() + PROBE / 64 > PROBE {
-                return None;
-            }
-            let hash = hash(i);
-            let mut slot = (hash >> 20) as usize & (size - 1);
-            let found = loop {
-                let found = table[slot];
-                if found == EMPTY {
-                    table[slot] = first.len() as u32;
-                    first.push(i as u32);
-                    hashes.push(hash);
-                    break table[slot];
-                }
-                let other = first[found as usize] as usize;
-                if hashes[found as usize] == hash && equal(i, other) {
-                    break found;
-                }
-                slot = (slot + 1) & (size - 1);
-            };
-            class.push(found);
+        let mut classes = Classes::of(n);
+        let probe = n.min(PROBE);
+        classes.add(0..probe, &hash, &equal);
+        if n > PROBE && classes.first.len() + PROBE / 64 > PROBE {
+            return None;
         }
+        match &pieces(probe..n, n * HASH)[..] {
+            [rest] => classes.add(rest.clone(), &hash, &equal),
+            pieces => {
+                let found = map(pieces.to_vec(), n * HASH, |rows| {
+                    let mut classes = Classes::of(rows.len());
+                    classes.add(rows, &hash, &equal);
+                    classes
+                });
+                for found in found {
+                    classes.join(&found, &equal);
+                }
+            }
+        }
+        let Classes { first, class, .. } = classes;
         (10 * first.len() <= 9 * n).then_some(Merged { first, class })
     }
 
@@ -144,6 +141,74 @@ impl Merged {
     }
 }
 
+/// Classes of equal rows, in the order of their first ones.
+struct Classes {
+    /// Class by hash, or [`EMPTY`].
+    table: Vec<u32>,
+    first: Vec<u32>,
+    /// The hash of each class.
+    hashes: Vec<u64>,
+    /// The class of each row.
+    class: Vec<u32>,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl Classes {
+    /// Of at most n rows.
+    fn of(n: usize) -> Self {
+        Classes {
+            table: vec![EMPTY; (2 * n).next_power_of_two()],
+            first: Vec::new(),
+            hashes: Vec::new(),
+            class: Vec::with_capacity(n),
+        }
+    }
+
+    /// The class of row i.
+    #[inline(always)]
+    fn number(&mut self, i: u32, hash: u64, equal: &impl Fn(usize, usize) -> bool) -> u32 {
+        let mask = self.table.len() - 1;
+        let mut slot = (hash >> 20) as usize & mask;
+        loop {
+            let found = self.table[slot];
+            if found == EMPTY {
+                self.table[slot] = self.first.len() as u32;
+                self.first.push(i);
+                self.hashes.push(hash);
+                return self.table[slot];
+            }
+            let other = self.first[found as usize] as usize;
+            if self.hashes[found as usize] == hash && equal(i as usize, other) {
+                return found;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn add(
+        &mut self,
+        rows: Range<usize>,
+        hash: &impl Fn(usize) -> u64,
+        equal: &impl Fn(usize, usize) -> bool,
+    ) {
+        for i in rows {
+            let class = self.number(i as u32, hash(i), equal);
+            self.class.push(class);
+        }
+    }
+
+    /// Adds the rows that `other` has classes of.
+    fn join(&mut self, other: &Classes, equal: &impl Fn(usize, usize) -> bool) {
+        let rows = other.first.iter().zip(&other.hashes);
+        let numbers: Vec<u32> = rows
+            .map(|(&i, &hash)| self.number(i, hash, equal))
+            .collect();
+        let classes = other.class.iter().map(|&class| numbers[class as usize]);
+        self.class.extend(classes);
+    }
+}
+
 /// Rows that are equal as numbers have equal hashes: 0 counts as -0.
 fn hash((cols, values): (&[u32], &[f64]), label: f64) -> u64 {
     // Two chains of short steps; the products are off them.
@@ -168,6 +233,7 @@ fn bits(x: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compare::{on_threads, random};
     use super::*;
 
     fn data(n: usize, kinds: usize) -> Dataset {
@@ -192,6 +258,41 @@ mod tests {
         let total: usize = lengths.iter().map(|l| l * l).sum();
         let half: usize = lengths[..n / 2].iter().map(|l| l * l).sum();
         assert!(total.abs_diff(2 * half) * 50 < total, "{half} of {total}");
+    }
+
+    #[test]
+    fn equal_rows_are_found_across_pieces_of_the_data() {
+        let mut state = 1;
+        // Each row some three times, and one row many times.
+        let rows: Vec<Vec<f64>> = (0..20_000)
+            .map(|_| match random(&mut state) % 7 {
+                0 => vec![1.0, 2.0],
+                _ => vec![(random(&mut state) % 6000) as f64, 0.5],
+            })
+            .collect();
+        let labels: Vec<f64> = (0..20_000).map(|i| f64::from(i % 5 == 0)).collect();
+        let data = Dataset::from_rows(&rows, &labels).unwrap();
+        let mut seen = std::collections::HashMap::new();
+        let mut first = Vec::new();
+        let class: Vec<u32> = (0..20_000)
+            .map(|i| {
+                let row = [
+                    rows[i][0].to_bits(),
+                    rows[i][1].to_bits(),
+                    labels[i].to_bits(),
+                ];
+                *seen.entry(row).or_insert_with(|| {
+                    first.push(i as u32);
+                    first.len() as u32 - 1
+                })
+            })
+            .collect();
+        let found = on_threads(|| {
+            let merged = Merged::find(&data).unwrap();
+            (merged.first, merged.class)
+        });
+        assert!(first.len() > 5000);
+        assert_eq!(found, (first, class));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Sparse rows: columns in 16 bits where they fit, no values where all are 1.
 
 use super::Rows;
+use crate::parallel::{map, pieces};
 use std::ops::Range;
 
 /// Number of a column in the fewest bytes.
@@ -163,42 +164,20 @@ impl SparseRows {
                 values: (!ones).then(|| value.to_vec()),
             };
         };
-        let ranges = || {
-            let range = |&i: &u32| start[i as usize]..start[i as usize + 1];
-            chosen.iter().map(range)
-        };
-        let mut ends = vec![0];
-        let mut end = 0;
-        for range in ranges() {
-            end += range.len();
-            ends.push(end);
-        }
+        let chosen: Vec<usize> = chosen.iter().map(|&i| i as usize).collect();
+        let ends = ends(start, &chosen);
         let columns = if short {
-            let mut short = Vec::with_capacity(end);
-            for range in ranges() {
-                short.extend(col[range].iter().map(|&j| j as u16));
-            }
-            Columns::Short(short)
+            Columns::Short(pick(col, start, &chosen, &ends, |j| j as u16))
         } else {
-            let mut long = Vec::with_capacity(end);
-            for range in ranges() {
-                long.extend_from_slice(&col[range]);
-            }
-            Columns::Long(long)
+            Columns::Long(pick(col, start, &chosen, &ends, |j| j))
         };
         let ones = |value: &[f64]| value.iter().all(|&v| v == 1.0);
-        let ones = ones(value) || ranges().all(|range| ones(&value[range]));
-        let values = (!ones).then(|| {
-            let mut values = Vec::with_capacity(end);
-            for range in ranges() {
-                values.extend_from_slice(&value[range]);
-            }
-            values
-        });
+        let mut rows = chosen.iter().map(|&i| start[i]..start[i + 1]);
+        let ones = ones(value) || rows.all(|range| ones(&value[range]));
         SparseRows {
-            start: ends,
             columns,
-            values,
+            values: (!ones).then(|| pick(value, start, &chosen, &ends, |v| v)),
+            start: ends,
         }
     }
 
@@ -233,28 +212,20 @@ impl SparseRows {
 
     /// The given rows, each as often as it occurs.
     pub(super) fn select(&self, rows: &[usize]) -> Self {
-        let mut start = vec![0];
-        let mut end = 0;
-        for &i in rows {
-            end += self.start[i + 1] - self.start[i];
-            start.push(end);
-        }
-        fn pick<T: Copy>(from: &[T], start: &[usize], rows: &[usize], total: usize) -> Vec<T> {
-            let mut out = Vec::with_capacity(total);
-            for &i in rows {
-                out.extend_from_slice(&from[start[i]..start[i + 1]]);
-            }
-            out
+        let from = &self.start;
+        let start = ends(from, rows);
+        fn copy<T: Copy>(x: T) -> T {
+            x
         }
         SparseRows {
             columns: match &self.columns {
-                Columns::Short(from) => Columns::Short(pick(from, &self.start, rows, end)),
-                Columns::Long(from) => Columns::Long(pick(from, &self.start, rows, end)),
+                Columns::Short(columns) => Columns::Short(pick(columns, from, rows, &start, copy)),
+                Columns::Long(columns) => Columns::Long(pick(columns, from, rows, &start, copy)),
             },
             values: self
                 .values
                 .as_ref()
-                .map(|from| pick(from, &self.start, rows, end)),
+                .map(|values| pick(values, from, rows, &start, copy)),
             start,
         }
     }
@@ -443,6 +414,54 @@ impl SparseRows {
     }
 }
 
+/// Where the entries of the given rows end, after the 0 that they begin with.
+fn ends(start: &[usize], rows: &[usize]) -> Vec<usize> {
+    let mut end = 0;
+    let ends = rows.iter().map(|&i| {
+        end += start[i + 1] - start[i];
+        end
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
+/// The entries of the given rows, which end at `ends`.
+fn pick<T: Copy + Sync, U: Copy + Default + Send>(
+    from: &[T],
+    start: &[usize],
+    rows: &[usize],
+    ends: &[usize],
+    convert: impl Fn(T) -> U + Sync + Send,
+) -> Vec<U> {
+    let total = ends[rows.len()];
+    let pieces = pieces(0..rows.len(), 2 * total);
+    if pieces.len() <= 1 {
+        let mut out = Vec::with_capacity(total);
+        for &i in rows {
+            out.extend(from[start[i]..start[i + 1]].iter().map(|x| convert(*x)));
+        }
+        return out;
+    }
+    let mut out = vec![U::default(); total];
+    let mut rest = &mut out[..];
+    let mut parts = Vec::new();
+    for range in pieces {
+        let part;
+        (part, rest) = rest.split_at_mut(ends[range.end] - ends[range.start]);
+        parts.push((&rows[range], part));
+    }
+    map(parts, 2 * total, |(rows, mut out)| {
+        for &i in rows {
+            let entries = &from[start[i]..start[i + 1]];
+            let row;
+            (row, out) = out.split_at_mut(entries.len());
+            for (out, entry) in row.iter_mut().zip(entries) {
+                *out = convert(*entry);
+            }
+        }
+    });
+    out
+}
+
 /// Adds r a aᵀ for one row, whose columns ascend; see [`SparseRows::add_gram`].
 ///
 /// Four columns of the matrix are filled at a time: fewer and longer loops.
@@ -520,4 +539,44 @@ struct Entry {
 pub(super) struct ByColumns {
     start: Vec<usize>,
     entry: Vec<Entry>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::{on_threads, random};
+    use super::*;
+
+    #[test]
+    fn chosen_rows_are_copied_in_their_order() {
+        let mut state = 2;
+        let lengths: Vec<usize> = (0..9000)
+            .map(|_| random(&mut state) as usize % 40)
+            .collect();
+        let mut start = vec![0];
+        start.extend(lengths.iter().scan(0, |end, l| {
+            *end += l;
+            Some(*end)
+        }));
+        let col: Vec<u32> = lengths.iter().flat_map(|&l| 0..l as u32).collect();
+        let value: Vec<f64> = (0..col.len()).map(|k| k as f64).collect();
+        let chosen: Vec<u32> = (0..15_000).map(|k| (k * 7919) % 9000).collect();
+        for features in [40, 70_000] {
+            let rows = |rows: &SparseRows| -> Vec<Vec<(usize, f64)>> {
+                let row = |i| {
+                    let mut row = Vec::new();
+                    rows.each(i, |j, v| row.push((j, v)));
+                    row
+                };
+                (0..rows.nrows()).map(row).collect()
+            };
+            let csr = (&start[..], &col[..], &value[..]);
+            let all = SparseRows::new(features, csr, None);
+            let places: Vec<usize> = chosen.iter().map(|&i| i as usize).collect();
+            let found = on_threads(|| rows(&SparseRows::new(features, csr, Some(&chosen))));
+            let whole = rows(&all);
+            assert_eq!(found.len(), chosen.len());
+            assert!(found.iter().zip(&places).all(|(row, &i)| *row == whole[i]));
+            assert_eq!(on_threads(|| rows(&all.select(&places))), found);
+        }
+    }
 }

@@ -1,13 +1,17 @@
 //! The rows as tokens, once the fields are known.
 
+use super::super::Rows;
 use super::super::merge::FACTOR;
 use super::super::rows::SparseRows;
 use super::fields::{Column, Cut};
 use super::{Coded, Csr, MOST};
+use crate::parallel::{map, pieces};
 use std::sync::Arc;
 
+/// Operations for an entry, about.
+const ENCODING: usize = 8;
+
 /// The tokens found so far: a field and the key of a part.
-#[derive(Default)]
 struct Tokens {
     /// Token + 1 by hash, 0 where there is none.
     table: Vec<u32>,
@@ -15,6 +19,14 @@ struct Tokens {
 }
 
 impl Tokens {
+    fn new() -> Self {
+        Tokens {
+            table: vec![0; 8 * MOST],
+            part: Vec::new(),
+        }
+    }
+
+    #[inline(always)]
     fn number(&mut self, field: u32, key: u64) -> usize {
         let mask = self.table.len() - 1;
         let hash = (key ^ (u64::from(field) << 32)).wrapping_mul(FACTOR);
@@ -70,10 +82,21 @@ struct First {
     field: u32,
 }
 
-/// Z and D for these fields with hashes of the rows, unless there are more than twice [`MOST`]
-/// tokens or a column has many values that the sample had not.
-pub(super) fn encode((start, col, value): Csr<'_>, cut: Cut) -> Option<(Coded, Vec<u64>)> {
-    let mut columns = cut.columns;
+/// A range of rows as tokens of their own.
+struct Piece {
+    columns: Vec<Column>,
+    tokens: Tokens,
+    /// Ends of the rows among the codes, after the 0 that they begin with.
+    ends: Vec<usize>,
+    codes: Vec<u16>,
+    /// The values of raw columns and 1, if there are raw columns.
+    values: Vec<f64>,
+}
+
+/// A range of rows, unless there are more than twice [`MOST`] tokens or a column has many values
+/// that the sample had not.
+fn encode_rows((start, col, value): Csr<'_>, rows: Rows, cut: &Cut) -> Option<Piece> {
+    let mut columns = cut.columns.clone();
     let first = |column: &Column| First {
         // A raw column has no first value: these bits are those of its default below.
         bits: column
@@ -85,14 +108,12 @@ pub(super) fn encode((start, col, value): Csr<'_>, cut: Cut) -> Option<(Coded, V
     };
     let firsts: Vec<First> = columns.iter().map(first).collect();
     let has_raw = columns.iter().any(|column| column.values.is_none());
-    let mut tokens = Tokens {
-        table: vec![0; 8 * MOST],
-        part: Vec::new(),
-    };
-    let n = start.len() - 1;
-    let (mut ends, mut hashes) = (Vec::with_capacity(n + 1), Vec::with_capacity(n));
+    let mut tokens = Tokens::new();
+    let start = &start[rows.start..=rows.end];
+    let mut ends = Vec::with_capacity(rows.len() + 1);
     ends.push(0);
-    let (mut codes, mut values) = (Vec::<u16>::with_capacity(col.len() / 2), Vec::new());
+    let entries = start[rows.len()] - start[0];
+    let (mut codes, mut values) = (Vec::<u16>::with_capacity(entries / 2), Vec::new());
     let mut default = vec![1.0; cut.fields];
     for column in columns.iter().filter(|column| column.values.is_none()) {
         default[column.field as usize] = f64::from_bits(u64::MAX);
@@ -112,34 +133,115 @@ pub(super) fn encode((start, col, value): Csr<'_>, cut: Cut) -> Option<(Coded, V
                 }
             }
         }
-        let mut hash = 0u64;
         for (field, key) in key.iter_mut().enumerate() {
             if *key == 0 {
                 continue;
             }
-            let token = tokens.number(field as u32, *key);
+            codes.push(tokens.number(field as u32, *key) as u16);
             *key = 0;
-            codes.push(token as u16);
-            hash = (hash.rotate_left(5) ^ token as u64).wrapping_mul(FACTOR);
             if has_raw {
-                let value = std::mem::replace(&mut raw[field], default[field]);
-                values.push(value);
-                hash ^= value.to_bits();
+                values.push(std::mem::replace(&mut raw[field], default[field]));
             }
         }
         if tokens.part.len() > 2 * MOST {
             return None;
         }
         ends.push(codes.len());
-        hashes.push(hash ^ (hash >> 32));
     }
-    let (dictionary, place) = tokens.dictionary(&columns);
-    for code in &mut codes {
-        *code = place[usize::from(*code)];
+    Some(Piece {
+        columns,
+        tokens,
+        ends,
+        codes,
+        values,
+    })
+}
+
+/// Z and D for these fields with hashes of the rows, unless there are more than twice [`MOST`]
+/// tokens or a column has many values that the sample had not.
+///
+/// Pieces of the rows are encoded by themselves; their tokens get their numbers in the order of
+/// the pieces, which are those of one piece of all rows.
+pub(super) fn encode(csr: Csr<'_>, mut cut: Cut) -> Option<(Coded, Vec<u64>)> {
+    let (n, work) = (csr.0.len() - 1, ENCODING * csr.1.len());
+    let found = map(pieces(0..n, work), work, |rows| {
+        encode_rows(csr, rows, &cut)
+    });
+    let found: Vec<Piece> = found.into_iter().collect::<Option<_>>()?;
+    let mut tokens = Tokens::new();
+    let mut numbers = Vec::new();
+    for piece in &found {
+        let of_piece = piece.tokens.part.iter().map(|&(field, key)| {
+            let key = translate(&piece.columns, &mut cut.columns, field, key)?;
+            Some(tokens.number(field, key))
+        });
+        numbers.push(of_piece.collect::<Option<Vec<usize>>>()?);
+        if tokens.part.len() > 2 * MOST {
+            return None;
+        }
     }
+    let (dictionary, place) = tokens.dictionary(&cut.columns);
+    let numbered = found.into_iter().zip(numbers).collect();
+    let write = |(mut piece, numbers): (Piece, Vec<usize>)| {
+        let hashes = piece.write(|token| place[numbers[token]]);
+        (piece, hashes)
+    };
+    let mut written = map(numbered, work, write).into_iter();
+    let (mut all, mut hashes) = written.next()?;
+    for (piece, of_piece) in written {
+        all.append(piece);
+        hashes.extend(of_piece);
+    }
+    let has_raw = cut.columns.iter().any(|column| column.values.is_none());
     let coded = Coded {
-        codes: SparseRows::of_codes(ends, codes, has_raw.then_some(values)),
+        codes: SparseRows::of_codes(all.ends, all.codes, has_raw.then_some(all.values)),
         dictionary: Arc::new(dictionary),
     };
     Some((coded, hashes))
+}
+
+impl Piece {
+    /// Writes `code` of each token; returns the hashes of the rows.
+    fn write(&mut self, code: impl Fn(usize) -> u16) -> Vec<u64> {
+        let rows = self.ends.windows(2).map(|ends| {
+            let mut hash = 0u64;
+            for k in ends[0]..ends[1] {
+                let code = code(usize::from(self.codes[k]));
+                self.codes[k] = code;
+                hash = (hash.rotate_left(5) ^ u64::from(code)).wrapping_mul(FACTOR);
+                hash ^= self.values.get(k).map_or(0, |value| value.to_bits());
+            }
+            hash ^ (hash >> 32)
+        });
+        rows.collect()
+    }
+
+    /// Adds the rows of `other`.
+    fn append(&mut self, other: Piece) {
+        let before = self.codes.len();
+        self.ends
+            .extend(other.ends[1..].iter().map(|end| before + end));
+        self.codes.extend(other.codes);
+        self.values.extend(other.values);
+    }
+}
+
+/// The key of a part of the columns `from` for the columns `to`, whose values have other numbers.
+fn translate(from: &[Column], to: &mut [Column], field: u32, key: u64) -> Option<u64> {
+    let first = to.partition_point(|column| column.field < field);
+    let mut translated = 0;
+    for (from, to) in from[first..].iter().zip(&mut to[first..]) {
+        if from.field != field {
+            break;
+        }
+        let number = (key >> from.shift) & ((1 << from.width) - 1);
+        if number > 0 {
+            let bits = from
+                .values
+                .as_ref()
+                .map_or(0, |values| values[number as usize - 1]);
+            translated |= to.number(bits)? << to.shift;
+        }
+    }
+    Some(translated)
 }
