@@ -21,7 +21,7 @@ mod scaled;
 mod several;
 
 use crate::data::Dataset;
-use crate::parallel::{chunks_mut, stripes};
+use crate::parallel::{chunks_mut, map, stripes};
 use coded::Coded;
 use dense::Dense;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -65,7 +65,8 @@ enum Storage {
 pub(crate) struct GramScratch {
     block: Mat<f64>,
     root: Vec<f64>,
-    sums: Vec<f64>,
+    /// For each stripe.
+    sums: Vec<Vec<f64>>,
     expanded: Vec<f64>,
 }
 
@@ -234,7 +235,8 @@ impl Design {
 
     /// Rows per stripe, if each has `width` sums of its own and adds `work` terms to them in all.
     fn stripe(&self, width: usize, work: usize) -> usize {
-        let count = (work / (8 * width.max(1))).clamp(1, STRIPES);
+        // A power of two, for as many threads.
+        let count = 1 << (work / (8 * width.max(1))).clamp(1, STRIPES).ilog2();
         self.rows
             .div_ceil(count)
             .next_multiple_of(self.block())
@@ -508,9 +510,12 @@ impl Design {
                 let size = out.ncols();
                 let order = self.inner(size);
                 let sums = self.stripes_of_gram(&coded.codes, weight, order, &mut scratch.sums);
-                let sums = add_up(sums, order * order);
-                coded.expand(sums, order, &mut scratch.expanded, size);
-                write_lower(&scratch.expanded, out);
+                let (sums, others) = sums.split_at_mut(1);
+                for other in others {
+                    add(other, &mut sums[0]);
+                }
+                coded.expand(&sums[0], order, &mut scratch.expanded, size);
+                write_lower(&[&scratch.expanded], out);
             }
             Storage::Dense(dense) => {
                 let GramScratch { block, root, .. } = scratch;
@@ -553,21 +558,24 @@ impl Design {
         rows: &SparseRows,
         weight: &[f64],
         order: usize,
-        sums: &'a mut Vec<f64>,
-    ) -> &'a mut [f64] {
+        sums: &'a mut Vec<Vec<f64>>,
+    ) -> &'a mut [Vec<f64>] {
         let ones = order > self.inner(self.features);
         let (width, work) = (order * order, self.squared_lengths as usize / 2);
-        let length = self.stripe(width, work);
-        let total = self.rows.div_ceil(length).max(1) * width;
-        if sums.len() < total {
-            *sums = vec![0.0; total];
+        // The memory of a stripe is new, which costs as much as to fill it.
+        let length = self.stripe(width, work * 2 / 3);
+        let count = self.rows.div_ceil(length).max(1);
+        if sums.len() < count {
+            sums.resize_with(count, Vec::new);
         }
-        let sums = &mut sums[..total];
-        let add = |range: Rows, []: [&mut [f64]; 0], sums: &mut [f64]| {
-            sums.fill(0.0);
+        let sums = &mut sums[..count];
+        let stripes = sums.iter_mut().enumerate().collect();
+        map(stripes, 2 * work, |(k, sums): (usize, &mut Vec<f64>)| {
+            sums.clear();
+            sums.resize(width, 0.0);
+            let range = k * length..((k + 1) * length).min(self.rows);
             rows.add_gram(range.clone(), &weight[range], ones, order, sums);
-        };
-        stripes(self.rows, [], length, sums, width, 2 * work, &add);
+        });
         sums
     }
 
@@ -635,27 +643,27 @@ impl Design {
 fn add_up(sums: &mut [f64], width: usize) -> &[f64] {
     let (first, others) = sums.split_at_mut(width);
     for other in others.chunks_exact(width.max(1)) {
-        for (sum, term) in first.iter_mut().zip(other) {
-            *sum += term;
-        }
+        add(other, first);
     }
     first
 }
 
-/// Writes the sum of column-major matrices, one after the other and added in this order, to the
-/// lower triangle.
-fn write_lower(sums: &[f64], out: MatMut<'_, f64>) {
+fn add(terms: &[f64], sums: &mut [f64]) {
+    for (sum, term) in sums.iter_mut().zip(terms) {
+        *sum += term;
+    }
+}
+
+/// Writes the sum of column-major matrices, added in their order, to the lower triangle.
+fn write_lower<M: AsRef<[f64]> + Sync>(matrices: &[M], out: MatMut<'_, f64>) {
     let order = out.ncols();
-    let (first, others) = sums.split_at(order * order);
-    each_column(out, sums.len(), |j, column| {
-        let tail = j * order + j..(j + 1) * order;
+    each_column(out, matrices.len() * order * order, |j, column| {
         let column = &mut column[j..];
-        column.copy_from_slice(&first[tail.clone()]);
-        for other in others.chunks_exact((order * order).max(1)) {
-            for (sum, term) in column.iter_mut().zip(&other[tail.clone()]) {
-                *sum += term;
-            }
-        }
+        let tails = matrices
+            .iter()
+            .map(|m| &m.as_ref()[j * order + j..(j + 1) * order]);
+        column.fill(0.0);
+        tails.for_each(|tail| add(tail, column));
     });
 }
 
