@@ -80,39 +80,45 @@ pub(crate) fn run<L: Loop>(body: L) -> L::Output {
     Arch::new().dispatch(Compiled(body))
 }
 
-/// Folds `v` in eight interleaved lanes.
+/// Lanes of a fold, four vectors of four.
+const LANES: usize = 16;
+
+/// Joins the lanes of a fold.
+#[inline(always)]
+fn join(lanes: [f64; LANES], f: impl Fn(f64, f64) -> f64) -> f64 {
+    // As it lies in memory: otherwise the compiler takes the last pairs of this tree for the best width
+    // of the loop before, which then goes by vectors of two.
+    let l = std::hint::black_box(lanes);
+    let quarter: [f64; 4] = std::array::from_fn(|k| f(f(l[k], l[k + 4]), f(l[k + 8], l[k + 12])));
+    f(f(quarter[0], quarter[2]), f(quarter[1], quarter[3]))
+}
+
+/// Folds `v` in interleaved lanes.
 #[inline(always)]
 pub(crate) fn lanes(v: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut acc = [start; 8];
-    let (chunks, rest) = v.as_chunks::<8>();
+    let mut acc = [start; LANES];
+    let (chunks, rest) = v.as_chunks::<LANES>();
     for chunk in chunks {
-        for k in 0..8 {
+        for k in 0..LANES {
             acc[k] = f(acc[k], chunk[k]);
         }
     }
-    let rest = rest.iter().fold(start, |a, &b| f(a, b));
-    let half = [
-        f(acc[0], acc[4]),
-        f(acc[1], acc[5]),
-        f(acc[2], acc[6]),
-        f(acc[3], acc[7]),
-    ];
-    f(f(f(half[0], half[2]), f(half[1], half[3])), rest)
+    f(join(acc, &f), rest.iter().fold(start, |a, &b| f(a, b)))
 }
 
-/// aᵀb in eight interleaved lanes.
+/// aᵀb in interleaved lanes.
 #[inline(always)]
 pub(crate) fn lanes_of_products<const FMA: bool>(a: &[f64], b: &[f64]) -> f64 {
-    let mut acc = [0.0; 8];
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    for (a, b) in a8.iter().zip(b8) {
-        for k in 0..8 {
+    let mut acc = [0.0; LANES];
+    let (chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in chunks.iter().zip(b_chunks) {
+        for k in 0..LANES {
             acc[k] = mul_add::<FMA>(a[k], b[k], acc[k]);
         }
     }
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes(&acc, 0.0, |a, b| a + b) + rest
+    join(acc, |a, b| a + b) + rest
 }
 
 #[inline(always)]
@@ -328,18 +334,18 @@ impl Loop for LeastOf<'_> {
     type Output = f64;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> f64 {
-        let mut acc = [f64::INFINITY; 8];
-        let (cost, rest) = self.cost.as_chunks::<8>();
-        let (g, g_rest) = self.g.as_chunks::<8>();
+        let mut acc = [f64::INFINITY; LANES];
+        let (cost, rest) = self.cost.as_chunks::<LANES>();
+        let (g, g_rest) = self.g.as_chunks::<LANES>();
         for (cost, g) in cost.iter().zip(g) {
-            for k in 0..8 {
+            for k in 0..LANES {
                 acc[k] = smaller(acc[k], (cost[k] - self.offset) * self.scale - g[k]);
             }
         }
         for (cost, g) in rest.iter().zip(g_rest) {
             acc[0] = smaller(acc[0], (cost - self.offset) * self.scale - g);
         }
-        acc.iter().fold(f64::INFINITY, |a, &b| smaller(a, b))
+        join(acc, smaller)
     }
 }
 
@@ -438,21 +444,25 @@ impl Loop for CostSum<'_> {
     type Output = f64;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> f64 {
-        let mut acc = [0.0; 8];
-        let (p, _) = self.p.as_chunks::<8>();
-        let (cost, _) = self.cost.as_chunks::<8>();
+        let mut acc = [0.0; LANES];
+        let (p, p_rest) = self.p.as_chunks::<LANES>();
+        let (cost, cost_rest) = self.cost.as_chunks::<LANES>();
+        // An infinite cost goes with p = 0.
+        let term = |p: f64, cost: f64| match p > 0.0 {
+            true => p * (cost - self.offset),
+            false => 0.0,
+        };
         for (p, cost) in p.iter().zip(cost) {
-            for k in 0..8 {
-                // An infinite cost goes with p = 0.
-                let term = p[k] * (cost[k] - self.offset);
-                acc[k] += if p[k] > 0.0 { term } else { 0.0 };
+            for k in 0..LANES {
+                acc[k] += term(p[k], cost[k]);
             }
         }
-        lanes(&acc, 0.0, |a, b| a + b)
+        let rest = p_rest.iter().zip(cost_rest).map(|(p, c)| term(*p, *c));
+        join(acc, |a, b| a + b) + rest.sum::<f64>()
     }
 }
 
-/// Σ p_j (c_j − `offset`), where 0·∞ counts as 0; the length is a multiple of 8.
+/// Σ p_j (c_j − `offset`), where 0·∞ counts as 0.
 pub(crate) fn cost_sum(p: &[f64], cost: &[f64], offset: f64) -> f64 {
     run(CostSum { p, cost, offset })
 }
