@@ -144,12 +144,8 @@ impl Design {
             return Design::sparse(chosen.map_or(rows, <[u32]>::len), features, sparse);
         }
         let n = chosen.map_or(rows, <[u32]>::len);
-        let mut dense = Dense::zeros(n, features);
-        for k in 0..n {
-            let (cols, values) = data.row(chosen.map_or(k, |chosen| chosen[k] as usize));
-            let entries = cols.iter().zip(values);
-            dense.put(k, entries.map(|(&j, &v)| (j as usize, v)));
-        }
+        let row = |k: usize| data.row(chosen.map_or(k, |chosen| chosen[k] as usize));
+        let dense = Dense::of(n, features, row);
         Design::with(n, features, 0.0, Storage::Dense(dense))
     }
 
