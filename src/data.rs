@@ -252,7 +252,18 @@ impl Dataset {
 
     /// The distinct labels in increasing order, whatever the order of the rows.
     pub fn classes(&self) -> Vec<f64> {
-        let mut classes = self.labels.clone();
+        // There are few, as a rule, and nothing is to be sorted but them.
+        const FEW: usize = 32;
+        let mut classes: Vec<f64> = Vec::new();
+        for y in &self.labels {
+            if !classes.iter().any(|seen| seen.to_bits() == y.to_bits()) {
+                if classes.len() == FEW {
+                    classes.clone_from(&self.labels);
+                    break;
+                }
+                classes.push(*y);
+            }
+        }
         classes.sort_unstable_by(f64::total_cmp);
         classes.dedup();
         classes
@@ -461,5 +472,10 @@ mod tests {
         assert_eq!(classes(&[1.0, -1.0, -1.0]), [-1.0, 1.0]);
         assert_eq!(classes(&[1.0, 1.0]), [1.0]);
         assert_eq!(classes(&[0.0, 3.0, -0.0, 1.5]), [0.0, 1.5, 3.0]);
+        for n in [31, 32, 33, 80] {
+            let labels: Vec<f64> = (0..3 * n).map(|i| f64::from(i * 7 % n)).collect();
+            let expected: Vec<f64> = (0..n).map(f64::from).collect();
+            assert_eq!(classes(&labels), expected);
+        }
     }
 }
