@@ -229,10 +229,14 @@ impl Design {
         }
     }
 
-    /// Rows per stripe, if each has `width` sums of its own and adds `work` terms to them in all.
+    /// Rows per stripe, if each has `width` sums of its own and all add `work` terms to them.
+    ///
+    /// To clear a sum and to add it to the others costs about two terms. With as many threads as stripes their
+    /// number s takes work/s + 2 s `width`, the least for s² = work/(2 `width`).
     fn stripe(&self, width: usize, work: usize) -> usize {
+        let best = (work / (2 * width.max(1))).isqrt();
         // A power of two, for as many threads.
-        let count = 1 << (work / (8 * width.max(1))).clamp(1, STRIPES).ilog2();
+        let count = 1 << best.clamp(1, STRIPES).ilog2();
         self.rows
             .div_ceil(count)
             .next_multiple_of(self.block())
@@ -558,8 +562,7 @@ impl Design {
     ) -> &'a mut [Vec<f64>] {
         let ones = order > self.inner(self.features);
         let (width, work) = (order * order, self.squared_lengths as usize / 2);
-        // The memory of a stripe is new, which costs as much as to fill it.
-        let length = self.stripe(width, work * 2 / 3);
+        let length = self.stripe(width, work);
         let count = self.rows.div_ceil(length).max(1);
         if sums.len() < count {
             sums.resize_with(count, Vec::new);
