@@ -11,7 +11,7 @@ use std::ops::Range;
 #[cfg(feature = "rayon")]
 use std::{
     sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -43,18 +43,18 @@ pub(crate) fn is_shared(work: usize) -> bool {
 ///
 /// There it hands out loops without being woken for each; and the threads that share them look for
 /// the next one, for [`PATIENCE`] at most, and do not sleep: to wake one takes longer than half a small
-/// loop. One caller at a time is attended like that, and none that is in the pool already.
+/// loop. Nobody is attended like that while there is another caller, or from within the pool.
 pub(crate) fn inside<T: Send>(work: usize, f: impl FnOnce() -> T + Send) -> T {
     #[cfg(feature = "rayon")]
     if is_shared(work) {
         let is_outside = rayon::current_thread_index().is_none();
         return rayon::scope(|scope| {
-            let attended = is_outside.then(Attended::begin).flatten();
-            if let Some(attended) = &attended {
+            let caller = is_outside.then(Caller::enter);
+            if let Some(caller) = &caller {
                 let host = rayon::current_thread_index();
                 for _ in 1..rayon::current_num_threads().min(MOST_ATTENDANTS + 1) {
-                    let end = Arc::clone(&attended.0);
-                    scope.spawn(move |_| attend(host, &end));
+                    let left = Arc::clone(&caller.left);
+                    scope.spawn(move |_| attend(host, &left));
                 }
             }
             f()
@@ -64,39 +64,43 @@ pub(crate) fn inside<T: Send>(work: usize, f: impl FnOnce() -> T + Send) -> T {
     f()
 }
 
-/// Whether a caller is attended.
+/// Callers from outside the pool.
 #[cfg(feature = "rayon")]
-static ATTENDED: AtomicBool = AtomicBool::new(false);
+static CALLERS: AtomicUsize = AtomicUsize::new(0);
 
-/// The attendance of one caller, whose end it tells the threads when it is dropped.
+/// A caller from outside the pool, who tells when it has left.
 #[cfg(feature = "rayon")]
-struct Attended(Arc<AtomicBool>);
+struct Caller {
+    left: Arc<AtomicBool>,
+}
 
 #[cfg(feature = "rayon")]
-impl Attended {
-    fn begin() -> Option<Self> {
-        let is_free = !ATTENDED.swap(true, Ordering::Relaxed);
-        is_free.then(|| Attended(Arc::default()))
+impl Caller {
+    fn enter() -> Self {
+        CALLERS.fetch_add(1, Ordering::Relaxed);
+        let left = Arc::default();
+        Caller { left }
     }
 }
 
 #[cfg(feature = "rayon")]
-impl Drop for Attended {
+impl Drop for Caller {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-        ATTENDED.store(false, Ordering::Relaxed);
+        self.left.store(true, Ordering::Relaxed);
+        CALLERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Does whatever work the pool has until `end`, or until there was none for [`PATIENCE`].
+/// Does whatever work the pool has until the caller has `left`, another one came, or there was no work for
+/// [`PATIENCE`].
 #[cfg(feature = "rayon")]
-fn attend(host: Option<usize>, end: &AtomicBool) {
+fn attend(host: Option<usize>, left: &AtomicBool) {
     // The caller's own thread would wait here for its own work.
     if rayon::current_thread_index() == host {
         return;
     }
     let mut last = Instant::now();
-    while !end.load(Ordering::Relaxed) {
+    while !left.load(Ordering::Relaxed) && CALLERS.load(Ordering::Relaxed) == 1 {
         if rayon::yield_now() == Some(rayon::Yield::Executed) {
             last = Instant::now();
         } else if last.elapsed() > PATIENCE {

@@ -3,7 +3,7 @@
 //! A is n x d: one row per observation, one column per feature and, if the
 //! vector of coefficients is one longer than the features, a last column of ones
 //! that is not stored. Sparse data is kept by rows (and by columns where a large Gram matrix
-//! asks for it), dense data in blocks of rows, rows of few distinct parts as codes with a dictionary, rows
+//! asks for it), dense data by columns or in blocks of rows, rows of few distinct parts as codes with a dictionary, rows
 //! of many columns and mostly one value as a pattern with a scale.
 //!
 //! Work over the rows is done in **stripes** of fixed length, each by blocks that stay in the
@@ -33,6 +33,8 @@ use std::ops::Range;
 use std::sync::{Mutex, OnceLock, TryLockError};
 
 type Rows = Range<usize>;
+/// Compressed sparse rows: starts, columns and values.
+type Csr<'a> = (&'a [usize], &'a [u32], &'a [f64]);
 
 /// Most stripes, and most threads that a pass over the rows can use.
 const STRIPES: usize = 16;
@@ -222,9 +224,12 @@ impl Design {
     /// Rows per block, a multiple of 8.
     pub(crate) fn block(&self) -> usize {
         match &self.storage {
-            Storage::Dense(dense) => dense
-                .size()
-                .unwrap_or_else(|| (DENSE_BLOCK / self.features.max(1)).clamp(32, BLOCK) & !7),
+            Storage::Dense(dense) => {
+                let size = (DENSE_BLOCK / self.features.max(1)).clamp(32, BLOCK) & !7;
+                dense
+                    .size()
+                    .map_or(size, |part| (size / 2 / part).max(1) * part)
+            }
             _ => BLOCK,
         }
     }
@@ -479,7 +484,7 @@ impl Design {
         }
     }
 
-    /// The columns one after the other, if the data is dense and has not many.
+    /// The columns one after the other, if the data is dense and kept so.
     pub(crate) fn columns(&self) -> Option<&[f64]> {
         match &self.storage {
             Storage::Dense(dense) => dense.columns(),
@@ -666,7 +671,7 @@ fn write_lower<M: AsRef<[f64]> + Sync>(matrices: &[M], out: MatMut<'_, f64>) {
     });
 }
 
-/// Calls `f(j, column j)` for all columns, in `work` operations.
+/// Calls `f(j, column j)` for all columns, in `work` operations; columns lie without gaps.
 fn each_column(out: MatMut<'_, f64>, work: usize, f: impl Fn(usize, &mut [f64]) + Sync + Send) {
     let fill = |j: usize, column: ColMut<'_, f64>| {
         if let Some(column) = column.try_as_col_major_mut() {

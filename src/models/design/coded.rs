@@ -21,6 +21,7 @@
 mod fields;
 mod tokens;
 
+use super::Csr;
 use super::rows::SparseRows;
 use crate::parallel::map;
 use fields::Sample;
@@ -42,9 +43,6 @@ const CUTTING: usize = 32;
 const EXPANSION: f64 = 6.0;
 /// Part of the additions that must remain at most.
 const CLEARLY: f64 = 0.6;
-
-/// Compressed sparse rows: starts, columns and values.
-type Csr<'a> = (&'a [usize], &'a [u32], &'a [f64]);
 
 /// The factors of A.
 #[derive(Debug)]

@@ -1,20 +1,20 @@
-//! Dense matrices in blocks of rows, each stored by columns.
+//! Dense matrices, by columns or in blocks of rows.
 //!
-//! A pass over the rows visits a block twice, once for the margins and once for the sums, and should find it in the
-//! cache the second time. If the matrix has many columns a block has few rows, and to visit a few
-//! rows of columns that are far apart keeps neither the memory nor its page tables busy: 9 GB/s for
-//! 500 columns, where one block after the other gives 14 or more.
+//! A pass over the rows visits them a few at a time, twice, once for the margins and once for the sums, and should
+//! find them in the cache the second time. A few rows of columns that are far apart are not in the order of the
+//! memory, which then gives 9 GB/s with 500 columns, and 14 or more if such blocks lie one after the other,
+//! each by columns. In a matrix that the cache holds there is no order to keep.
 
 use super::Rows;
 use crate::parallel::chunks_mut;
 use crate::simd::{Loop, lanes_of_products, mul_add, run};
 use faer::MatRef;
 
-/// Rows of a block of many columns. Those of four columns at a time are then read almost in the order of the memory;
+/// Rows of a block. Those of four columns at a time are then read almost in the order of the memory;
 /// with 64 rows they are not, and a pass takes half as long again.
 const ROWS: usize = 32;
-/// Fewest columns that count as many. Fewer are one block: all can be streamed at once.
-const MANY: usize = 128;
+/// Numbers in a matrix that is kept by columns: 16 MiB.
+const CACHED: usize = 1 << 21;
 
 /// A dense matrix.
 #[derive(Debug)]
@@ -51,18 +51,19 @@ impl<'a> Part<'a> {
 }
 
 impl Dense {
-    /// Of zeros.
-    fn zeros(rows: usize, features: usize) -> Self {
-        let size = match features {
-            0..MANY => rows.max(1),
-            _ => ROWS,
-        };
+    /// Zeros, in blocks of `size` rows.
+    fn zeros(rows: usize, features: usize, size: usize) -> Self {
         Dense {
             rows,
             features,
-            size,
+            size: size.max(1),
             values: vec![0.0; rows * features],
         }
+    }
+
+    /// The best size of blocks.
+    fn best(rows: usize, features: usize) -> usize {
+        if rows * features > CACHED { ROWS } else { rows }
     }
 
     /// Rows of a block, if there is more than one.
@@ -92,7 +93,16 @@ impl Dense {
         features: usize,
         row: impl Fn(usize) -> (&'a [u32], &'a [f64]) + Sync + Send,
     ) -> Self {
-        let mut dense = Dense::zeros(rows, features);
+        Dense::in_blocks(Dense::best(rows, features), rows, features, row)
+    }
+
+    fn in_blocks<'a>(
+        size: usize,
+        rows: usize,
+        features: usize,
+        row: impl Fn(usize) -> (&'a [u32], &'a [f64]) + Sync + Send,
+    ) -> Self {
+        let mut dense = Dense::zeros(rows, features, size);
         let size = (dense.size * features).max(1);
         let work = dense.values.len();
         chunks_mut(&mut dense.values, size, work, |at, block| {
@@ -109,7 +119,8 @@ impl Dense {
 
     /// The given rows.
     pub(super) fn select(&self, rows: &[usize]) -> Self {
-        let mut selected = Dense::zeros(rows.len(), self.features);
+        let size = Dense::best(rows.len(), self.features);
+        let mut selected = Dense::zeros(rows.len(), self.features, size);
         let size = selected.size;
         let blocks = selected.values.chunks_mut((size * self.features).max(1));
         for (block, rows) in blocks.zip(rows.chunks(size)) {
@@ -227,6 +238,7 @@ mod tests {
     use super::super::compare::{random, same_grams, same_products};
     use super::super::rows::SparseRows;
     use super::super::{Design, Storage};
+    use super::*;
     use crate::data::Dataset;
 
     fn data(n: usize, features: usize) -> Dataset {
@@ -243,13 +255,13 @@ mod tests {
     #[test]
     fn every_product_is_that_of_the_entries() {
         // One block; blocks and a rest of 4; blocks and no rest; fewer rows than a block.
-        for (n, features, blocks) in [(300, 7, 1), (324, 150, 11), (160, 310, 5), (9, 200, 1)] {
+        for (n, features, blocks) in [(300, 7, 1), (324, 50, 11), (160, 310, 5), (9, 200, 1)] {
             let data = data(n, features);
-            let dense = Design::new(&data);
-            let Storage::Dense(storage) = &dense.storage else {
-                panic!("not stored densely");
-            };
+            let size = n.div_ceil(blocks).next_multiple_of(ROWS);
+            let storage = Dense::in_blocks(size, n, features, |i| data.row(i));
             assert_eq!(storage.parts(0..n).count(), blocks);
+            assert_eq!(storage.size(), (blocks > 1).then_some(ROWS));
+            let dense = Design::with(n, features, 0.0, Storage::Dense(storage));
             assert_eq!(dense.columns().is_some(), blocks == 1);
             let plain = Design::sparse(n, features, SparseRows::new(features, data.csr(), None));
             same_products(&dense, &plain);
@@ -257,5 +269,13 @@ mod tests {
             let rows: Vec<usize> = (0..2 * n).map(|k| k * k % n).collect();
             same_products(&dense.select(&rows), &plain.select(&rows));
         }
+    }
+
+    #[test]
+    fn what_the_cache_does_not_hold_is_kept_in_blocks() {
+        let (row, value) = (vec![0, 1], vec![1.0, 2.0]);
+        let size = |rows| Dense::of(rows, 2, |_| (&row[..], &value[..])).size();
+        assert_eq!(size(CACHED / 2), None);
+        assert_eq!(size(CACHED / 2 + 1), Some(ROWS));
     }
 }

@@ -8,8 +8,8 @@
 //! where nothing but the column is stored for an entry of B. Products with as many columns as this is made for
 //! wait for the memory, and read half of it or less.
 
-use super::Rows;
 use super::rows::{ByColumns, Column, Columns, SparseRows};
+use super::{Csr, Rows};
 use std::sync::OnceLock;
 
 /// Fewest columns: Gram matrices of more are not formed unless somebody insists.
@@ -20,9 +20,6 @@ const SAMPLE: usize = 256;
 const VOTERS: usize = 16;
 /// Part of the entries that must have the value of their row.
 const PART: f64 = 0.6;
-
-/// Compressed sparse rows: starts, columns and values.
-type Csr<'a> = (&'a [usize], &'a [u32], &'a [f64]);
 
 /// The terms of A.
 #[derive(Debug)]
@@ -77,7 +74,8 @@ impl Scaled {
             all += values.len();
             same += values.iter().filter(|v| **v == scale).count();
         }
-        if (same as f64) < PART * all as f64 {
+        // Where all values are 1, none are stored as it is.
+        if same == 0 || (same as f64) < PART * all as f64 || value.iter().all(|v| *v == 1.0) {
             return None;
         }
         let scale: Vec<f64> = (0..n).map(|k| majority(&value[range(k)])).collect();
@@ -211,8 +209,11 @@ fn split<'a, C: Column + Default>(
         rest_ends.push(q);
     }
     pattern.truncate(p);
+    pattern.shrink_to_fit();
     rest.truncate(q);
+    rest.shrink_to_fit();
     values.truncate(q);
+    values.shrink_to_fit();
     (
         SparseRows::of(pattern_ends, wrap(pattern), None),
         SparseRows::of(rest_ends, wrap(rest), Some(values)),
@@ -322,7 +323,14 @@ mod tests {
         let (start, col, labels) = (start.to_vec(), col.to_vec(), vec![0.0; 500]);
         let many = Dataset::from_parts(start, col, other.collect(), 9000, labels, None);
         assert!(!find(&many));
-        let none = Dataset::from_parts(vec![0], vec![], vec![], 9000, vec![], None);
-        assert!(!find(&none));
+        for n in [0, 10] {
+            let none =
+                Dataset::from_parts(vec![0; n + 1], vec![], vec![], 9000, vec![0.0; n], None);
+            assert!(!find(&none));
+        }
+        let (start, col, _) = data.csr();
+        let (start, col, ones) = (start.to_vec(), col.to_vec(), vec![1.0; col.len()]);
+        let ones = Dataset::from_parts(start, col, ones, 9000, vec![0.0; 500], None);
+        assert!(!find(&ones));
     }
 }

@@ -76,16 +76,17 @@ impl Design {
                     Some(_) => self.stripe(width, work / 2),
                     None => self.rows,
                 };
-                let mut sums = vec![0.0; self.rows.div_ceil(stripe) * width];
-                stripes(self.rows, [], stripe, &mut sums, width, work, &add);
-                let sums = add_up(&mut sums, width);
                 let ones = r.col_iter().map(|r| r.sum());
-                let outs = out.chunks_mut(length.max(1));
-                for ((out, sums), ones) in outs.zip(sums.chunks(self.features)).zip(ones) {
-                    let (features, last) = out.split_at_mut(self.features);
-                    features.copy_from_slice(sums);
-                    last.fill(ones);
-                }
+                let outs = out.chunks_mut(length.max(1)).zip(ones);
+                self.with_sums(self.rows.div_ceil(stripe) * width, |sums| {
+                    stripes(self.rows, [], stripe, sums, width, work, &add);
+                    let sums = add_up(sums, width).chunks(self.features.max(1));
+                    for ((out, ones), sums) in outs.zip(sums) {
+                        let (features, last) = out.split_at_mut(self.features);
+                        features.copy_from_slice(sums);
+                        last.fill(ones);
+                    }
+                });
             }
             _ => {
                 for (out, r) in out.chunks_mut(length.max(1)).zip(r.chunks(self.rows)) {
