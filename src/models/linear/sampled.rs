@@ -159,6 +159,12 @@ impl<L: Loss> LinearModel<L> {
     /// # Ok::<(), raphson::Error>(())
     /// ```
     ///
+    /// # Threads
+    /// Loops over the rows are shared with rayon's pool, whose threads, up to 15, stay awake until the fit
+    /// ends or leaves them without work for 10 ms: to wake one takes as long as a small loop. That is so for one
+    /// caller from outside the pool at a time. To run many fits beside each other set
+    /// `RAYON_NUM_THREADS=1`, or call from within the pool. Results do not depend on it.
+    ///
     /// # Errors
     /// What [`check`](Self::check) says. Whether the run converged is in its status.
     pub fn fit(&self) -> Result<Run<Vec<f64>>, Error> {
