@@ -448,34 +448,27 @@ impl Design {
         );
     }
 
-    /// Writes A, with a column of ones if `out` has one more, to `out`.
-    pub(crate) fn write(&self, mut out: MatMut<'_, f64>) {
-        out.fill(0.0);
+    /// Calls `visit(column, value)` for the entries of row i, in any order.
+    fn each(&self, i: usize, mut visit: impl FnMut(usize, f64)) {
         match &self.storage {
-            Storage::Sparse { rows, .. } => {
-                for i in 0..self.rows {
-                    rows.each(i, |j, v| out[(i, j)] = v);
-                }
-            }
-            Storage::Coded(coded) => {
-                for i in 0..self.rows {
-                    coded.each(i, |j, v| out[(i, j)] = v);
-                }
-            }
-            Storage::Scaled(scaled) => {
-                for i in 0..self.rows {
-                    scaled.each(i, |j, v| out[(i, j)] = v);
-                }
-            }
+            Storage::Sparse { rows, .. } => rows.each(i, visit),
+            Storage::Coded(coded) => coded.each(i, visit),
+            Storage::Scaled(scaled) => scaled.each(i, visit),
             Storage::Dense(dense) => {
-                for part in dense.parts(0..self.rows) {
+                for part in dense.parts(i..i + 1) {
                     for j in 0..self.features {
-                        for (i, &v) in part.rows.clone().zip(part.column(j)) {
-                            out[(i, j)] = v;
-                        }
+                        visit(j, part.column(j)[0]);
                     }
                 }
             }
+        }
+    }
+
+    /// Writes A, with a column of ones if `out` has one more, to `out`.
+    pub(crate) fn write(&self, mut out: MatMut<'_, f64>) {
+        out.fill(0.0);
+        for i in 0..self.rows {
+            self.each(i, |j, v| out[(i, j)] = v);
         }
         if out.ncols() > self.features {
             for i in 0..self.rows {
@@ -609,31 +602,14 @@ impl Design {
                         self.write(a.as_mut());
                         rank_update(out.as_mut(), a.as_ref(), a.transpose());
                     }
-                    Storage::Sparse { rows, .. } => {
+                    _ => {
                         let mut spread = vec![0.0; self.features];
+                        let mut room = vec![0.0; self.inner(self.features)];
                         for i in 0..n {
-                            rows.each(i, |j, v| spread[j] = v);
-                            rows.mul(i..n, 0.0, &spread, &mut out.col_as_slice_mut(i)[i..]);
-                            rows.each(i, |j, _| spread[j] = 0.0);
-                        }
-                    }
-                    Storage::Scaled(scaled) => {
-                        let mut spread = vec![0.0; self.features];
-                        for i in 0..n {
-                            scaled.each(i, |j, v| spread[j] = v);
-                            scaled.mul(i..n, 0.0, &spread, &mut out.col_as_slice_mut(i)[i..]);
-                            scaled.each(i, |j, _| spread[j] = 0.0);
-                        }
-                    }
-                    Storage::Coded(coded) => {
-                        let mut spread = vec![0.0; self.features];
-                        let mut room = vec![0.0; coded.tokens()];
-                        for i in 0..n {
-                            coded.each(i, |j, v| spread[j] = v);
-                            let lifted = self.lift(&spread, &mut room);
-                            let out = &mut out.col_as_slice_mut(i)[i..];
-                            coded.codes.mul(i..n, 0.0, lifted, out);
-                            coded.each(i, |j, _| spread[j] = 0.0);
+                            self.each(i, |j, v| spread[j] = v);
+                            let row = self.lift(&spread, &mut room);
+                            self.mul_block(i..n, row, &mut out.col_as_slice_mut(i)[i..]);
+                            self.each(i, |j, _| spread[j] = 0.0);
                         }
                     }
                 }

@@ -175,7 +175,7 @@ impl<L: Loss> LinearModel<L> {
     ) -> Self {
         let n = data.n_rows();
         let mut share = vec![1.0 / n as f64; n];
-        let (design, merged) = inside(data.csr().2.len(), || Design::merged(data));
+        let (design, merged) = inside(4 * data.csr().2.len(), || Design::merged(data));
         let (label, merged) = match merged {
             None => (label, None),
             Some(merged) => {

@@ -12,7 +12,7 @@ use super::rows::{ByColumns, Column, Columns, SparseRows};
 use super::{Csr, Rows};
 use std::sync::OnceLock;
 
-/// Fewest columns: Gram matrices of more are not formed unless somebody insists.
+/// Fewest columns: Gram matrices of more exceed the memory that `GramSolve::Auto` spends on one.
 const FEATURES: usize = 8192;
 /// Rows that are looked at first.
 const SAMPLE: usize = 256;

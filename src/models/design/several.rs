@@ -68,7 +68,7 @@ impl Design {
                         let sums =
                             MatMut::from_column_major_slice_mut(sums, self.features, vectors);
                         let r = r.subrows(part.rows.start, part.rows.len());
-                        product(sums, Accum::Add, part.matrix().transpose(), r);
+                        product(sums, part.matrix().transpose(), r);
                     }
                 };
                 let work = 2 * self.entries() * vectors;
@@ -101,7 +101,7 @@ impl Design {
 fn mul_blocks(dense: &Dense, w: MatRef<'_, f64>, mut out: MatMut<'_, f64>) {
     let block = |first: usize, out: MatMut<'_, f64>| {
         if let Some(part) = dense.parts(first..first + out.nrows()).next() {
-            product(out, Accum::Add, part.matrix(), w);
+            product(out, part.matrix(), w);
         }
     };
     let rows = out.nrows();
@@ -119,8 +119,8 @@ fn mul_blocks(dense: &Dense, w: MatRef<'_, f64>, mut out: MatMut<'_, f64>) {
     }
 }
 
-/// out = a b or out += a b.
-fn product(out: MatMut<'_, f64>, how: Accum, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
+/// out += a b.
+fn product(out: MatMut<'_, f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
     let par = crate::parallel::degree(out.nrows() * out.ncols() * a.ncols());
-    matmul::matmul(out, how, a, b, 1.0, par);
+    matmul::matmul(out, Accum::Add, a, b, 1.0, par);
 }

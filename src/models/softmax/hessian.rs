@@ -4,7 +4,7 @@
 //! matrix product: with Z of n rows and a column aⱼ aₛ for every pair j ≥ s of columns, and Q with
 //! a column c pₖ pₗ for every pair of classes, QᵀZ holds every entry of every Gₖₗ once. Z is never
 //! formed as a whole but in tiles of a few columns, each the task of one thread. For sparse data and
-//! that of many columns each Gₖₗ is a Gram matrix by itself.
+//! that beyond the cache each Gₖₗ is a Gram matrix by itself.
 
 use super::Shared;
 use crate::models::design::GramScratch;
