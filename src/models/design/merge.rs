@@ -102,22 +102,31 @@ impl Merged {
         }
     }
 
-    /// With the classes in runs of ascending lengths of their rows; equal lengths keep their order.
+    /// With the classes in runs of ascending lengths of their rows, of one length those of one row first, so that
+    /// neighbours have equal weights; else they keep their order.
     pub(super) fn by_length(mut self, length: impl Fn(usize) -> usize) -> Self {
-        let lengths: Vec<usize> = self.first.iter().map(|&i| length(i as usize)).collect();
-        let longest = lengths.iter().max().map_or(0, |l| l + 1);
-        let mut next = vec![0u32; longest + 1];
-        for l in &lengths {
+        let mut several = vec![0u8; self.first.len()];
+        for &class in &self.class {
+            let count = &mut several[class as usize];
+            *count = (*count + 1).min(2);
+        }
+        let classes = self.first.iter().zip(&several);
+        let kinds: Vec<usize> = classes
+            .map(|(&i, &count)| 2 * length(i as usize) + usize::from(count > 1))
+            .collect();
+        let most = kinds.iter().max().map_or(0, |l| l + 1);
+        let mut next = vec![0u32; most + 1];
+        for l in &kinds {
             next[l + 1] += 1;
         }
-        for l in 0..longest {
+        for l in 0..most {
             next[l + 1] += next[l];
         }
-        let n = lengths.len();
+        let n = kinds.len();
         let (whole, rest) = (n / RUNS, n % RUNS);
         let mut place = vec![0; n];
         let mut first = vec![0; n];
-        for (class, l) in lengths.iter().enumerate() {
+        for (class, l) in kinds.iter().enumerate() {
             let (k, run) = (next[*l] as usize / RUNS, next[*l] as usize % RUNS);
             let dealt = run * whole + run.min(rest) + k;
             place[class] = dealt as u32;
