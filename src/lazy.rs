@@ -32,6 +32,15 @@ pub enum Refresh {
     /// As soon as an accepted step leaves more than this part of the gradient:
     /// ‖g₊‖ > ρ‖g‖, ρ in (0, 1).
     Contraction(f64),
+    /// Where it pays, if a Hessian costs so many gradients, c.
+    ///
+    /// That is where an accepted step leaves more than min(exp(−4.5/(1 + c)), 0.4) of the gradient, so
+    /// that one by a new Hessian, which leaves about exp(−4.5), would do more for its price; unless the goal is
+    /// near. With r the part that the step left, ln(‖g₊‖/goal)/ln(1/r) steps more lead to the gradient norm that
+    /// ends the run. The Hessian is kept if they are no more than 4c + ln(‖g₊‖/goal)/3: the next one is
+    /// seldom the last, and its steps leave more at the end of a run. Where the Hessian is that of a
+    /// [sample](crate::models::Sampled), c counts for its part of the data.
+    Payoff(f64),
 }
 
 impl Refresh {
@@ -41,6 +50,9 @@ impl Refresh {
             Refresh::Contraction(rho) if !(rho > 0.0 && rho < 1.0) => {
                 Err(Error::parameter("refresh", rho, "in (0, 1)"))
             }
+            Refresh::Payoff(price) if !(price >= 0.0 && price.is_finite()) => Err(
+                Error::parameter("refresh", price, "not negative and finite"),
+            ),
             _ => Ok(()),
         }
     }
@@ -51,6 +63,15 @@ impl Refresh {
         matches!(self, Refresh::Every(m) if m >= 10)
     }
 }
+
+/// −ln of what a step with a new Hessian leaves of the gradient, about.
+const FRESH: f64 = 4.5;
+/// A step that leaves more of the gradient always ends the service of a factor far from the goal.
+const SLOWEST: f64 = 0.4;
+/// −ln of what each of several steps with a new Hessian leaves, about.
+const STEADY: f64 = 3.0;
+/// Hessians like the last that lead to the goal, at most.
+const NEEDED: f64 = 4.0;
 
 /// Reductions that [`Refresh::Auto`] looks back on.
 const RECENT: usize = 3;
@@ -67,8 +88,8 @@ pub(crate) struct Phase {
     due: bool,
     /// Whether the Hessian was evaluated in the present iteration, so that the oracle still has it.
     held: bool,
-    /// Whether the Hessian is of a sample, which grows if it is asked for again.
-    sample: bool,
+    /// Part of the data that the Hessian is made of; that of a sample grows if it is asked for again.
+    part: f64,
     /// Whether the problem may object to convergence, for which it needs a Hessian.
     objects: bool,
     /// Cost of a Hessian in gradients.
@@ -100,7 +121,7 @@ impl Phase {
             age: 0,
             due: true,
             held: false,
-            sample: false,
+            part: 1.0,
             objects: false,
             cost: 0.0,
             gradients: 0,
@@ -127,12 +148,12 @@ impl Phase {
 
     /// Whether a step that fails does so by the Hessian of this very point, and no other is to be had.
     pub(crate) fn is_final(&self) -> bool {
-        self.is_fresh() && !self.sample
+        self.is_fresh() && self.part >= 1.0
     }
 
     /// Whether the Hessian is that of the current point for a sample of the data.
     pub(crate) fn is_sample(&self) -> bool {
-        self.is_fresh() && self.sample
+        self.is_fresh() && self.part < 1.0
     }
 
     /// Whether the Hessian that a resumed run goes on with must be evaluated again.
@@ -169,9 +190,9 @@ impl Phase {
             Curvature::Matrix(view) => relative_cost(view),
             Curvature::Products => 1.0,
         };
-        self.sample = match oracle.curvature() {
-            Curvature::Matrix(SymView::Gram(gram)) => gram.is_sample,
-            _ => false,
+        self.part = match oracle.curvature() {
+            Curvature::Matrix(SymView::Gram(gram)) => gram.part,
+            _ => 1.0,
         };
         self.objects = oracle.may_object();
         self.held = true;
@@ -191,8 +212,13 @@ impl Phase {
     }
 
     /// A step from a gradient of norm `before` to one of norm `after` was accepted at the
-    /// price of so many gradients.
-    pub(crate) fn accept(&mut self, before: f64, after: f64, gradients: u64, reusable: bool) {
+    /// price of so many gradients; one of norm `goal` ends the run.
+    pub(crate) fn accept(
+        &mut self,
+        (before, after, goal): (f64, f64, f64),
+        gradients: u64,
+        reusable: bool,
+    ) {
         let reduction = (before / after).ln();
         self.age += 1;
         self.gradients += gradients;
@@ -203,6 +229,15 @@ impl Phase {
             Refresh::Every(m) => self.age < m,
             // NaN and 0/0 refresh.
             Refresh::Contraction(rho) => after <= rho * before,
+            Refresh::Payoff(price) => {
+                let rho = (-FRESH / (1.0 + price)).exp().min(SLOWEST);
+                let far = (after / goal).ln();
+                let steps = far / reduction;
+                let near = reduction > 0.0
+                    && far.is_finite()
+                    && steps <= NEEDED * self.part * price + far / STEADY;
+                after <= rho * before || near
+            }
             Refresh::Auto => {
                 let steps = self.age.min(RECENT as u64) as f64;
                 let marginal = self.recent.iter().sum::<f64>() / steps;
@@ -239,7 +274,7 @@ mod tests {
             for (k, reduction) in reductions.iter().enumerate() {
                 assert_eq!(phase.is_fresh(), k == 0);
                 let next = g * reduction;
-                phase.accept(g, next, 1, true);
+                phase.accept((g, next, 0.0), 1, true);
                 g = next;
                 if phase.is_due() {
                     return k + 1;
@@ -251,6 +286,10 @@ mod tests {
         assert_eq!(ages(Refresh::Every(3), &[0.9; 5]), 3);
         assert_eq!(ages(Refresh::Contraction(0.5), &[0.5, 0.1, 0.51, 0.1]), 3);
         assert_eq!(ages(Refresh::Contraction(0.5), &[f64::NAN]), 1);
+        assert_eq!(ages(Refresh::Payoff(10.0), &[0.4, 0.1, 0.41]), 3);
+        // exp(−4.5/4).
+        assert_eq!(ages(Refresh::Payoff(3.0), &[0.32, 0.33]), 2);
+        assert_eq!(ages(Refresh::Payoff(3.0), &[f64::NAN]), 1);
         // Equal reductions: the marginal one exceeds the average, which also pays for the Hessian.
         assert_eq!(ages(Refresh::Auto, &[0.5; 100]), 0);
         // 1 log 10 now, then log 1/0.9: 0.105 < (2.3 + 0.105 k)/(4 + k) throughout from step 4 on.
@@ -260,10 +299,31 @@ mod tests {
     }
 
     #[test]
+    fn near_the_goal_a_hessian_is_kept() {
+        // From 1e-6 on ln(1000)/3 = 2.3 gradients and the price of four Hessians lead to the goal.
+        let kept = |price: f64, part: f64, rate: f64| {
+            let mut phase = Phase::new(Refresh::Payoff(price));
+            phase.set(&[0.0], 4.0);
+            phase.part = part;
+            phase.accept((1e-6 / rate, 1e-6, 1e-9), 1, true);
+            !phase.is_due()
+        };
+        // At 0.6 another 13.5 steps do.
+        assert!(!kept(2.7, 1.0, 0.6) && kept(2.9, 1.0, 0.6));
+        assert!(!kept(27.0, 0.1, 0.6) && kept(29.0, 0.1, 0.6));
+        assert!(!kept(1e9, 1.0, 1.0) && !kept(1e9, 1.0, 1.5));
+        // Without a goal for the gradient none is near.
+        let mut phase = Phase::new(Refresh::Payoff(1e9));
+        phase.set(&[0.0], 4.0);
+        phase.accept((1.0, 0.6, 0.0), 1, true);
+        assert!(phase.is_due());
+    }
+
+    #[test]
     fn a_hessian_that_cannot_be_reused_is_due_at_once() {
         let mut phase = Phase::new(Refresh::Every(10));
         phase.set(&[0.0], 1.0);
-        phase.accept(1.0, 0.5, 1, false);
+        phase.accept((1.0, 0.5, 0.0), 1, false);
         assert!(phase.is_due());
     }
 
@@ -283,6 +343,8 @@ mod tests {
             Refresh::Contraction(0.0),
             Refresh::Contraction(1.0),
             Refresh::Contraction(f64::NAN),
+            Refresh::Payoff(-0.5),
+            Refresh::Payoff(f64::NAN),
         ] {
             assert!(refresh.check().is_err(), "{refresh:?}");
         }

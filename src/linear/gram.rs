@@ -56,8 +56,9 @@ pub struct GramView<'a> {
     /// A last coordinate for a column of ones, without ridge.
     pub(crate) intercept: bool,
     pub(crate) solve: GramSolve,
-    /// Of some of the rows; asked for again at its point, it is of more.
-    pub(crate) is_sample: bool,
+    /// Part of the rows it is made of; where it is less than 1 a Hessian that is asked for again at its
+    /// point is made of more.
+    pub(crate) part: f64,
 }
 
 impl GramView<'_> {

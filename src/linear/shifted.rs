@@ -312,7 +312,7 @@ mod tests {
             ridge: 0.25,
             intercept: true,
             solve: GramSolve::Auto,
-            is_sample: false,
+            part: 1.0,
         };
         let h = Mat::from_fn(5, 5, |i, j| {
             let at = |k: usize, i: usize| if i < 4 { rows[k][i] } else { 1.0 };

@@ -160,9 +160,13 @@ impl<D: Direction, G: Globalization, T: Preset> NewtonType<D, G, T> {
         let before = self.course.at.f;
         std::mem::swap(&mut self.course.at, &mut self.trial.point);
         self.course.report.iterations += 1;
-        self.phase.accept(
+        let slopes = (
             self.trial.point.slope,
             self.course.at.slope,
+            self.course.tolerances.gradient_goal(self.course.scale),
+        );
+        self.phase.accept(
+            slopes,
             self.course.report.gradients - gradients,
             self.direction.is_reusable(),
         );

@@ -512,7 +512,7 @@ impl<L: Loss> Shared<L> {
             ridge: self.l2,
             intercept: self.intercept,
             solve: self.solve,
-            is_sample: false,
+            part: 1.0,
         }
     }
 
@@ -570,7 +570,7 @@ pub struct WeightedGram<L> {
 impl<L: Loss> SymMat for WeightedGram<L> {
     fn sym(&self) -> SymView<'_> {
         SymView::Gram(GramView {
-            is_sample: !Arc::ptr_eq(&self.shared, &self.whole),
+            part: self.shared.label.len() as f64 / self.whole.label.len() as f64,
             ..self.shared.gram(&self.weight)
         })
     }

@@ -265,6 +265,9 @@ fn invalid_parameters_are_refused_before_the_first_call() {
         Refresh::Contraction(0.0),
         Refresh::Contraction(1.0),
         Refresh::Contraction(f64::NAN),
+        Refresh::Payoff(-1.0),
+        Refresh::Payoff(f64::INFINITY),
+        Refresh::Payoff(f64::NAN),
     ] {
         let solver = LazyCubicNewton::new().refresh(bad);
         assert_eq!(parameter(solver.minimize(&problem, x0())), "refresh");

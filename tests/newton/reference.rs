@@ -140,6 +140,7 @@ fn lazy_hessians_on_real_data() {
             Refresh::Every(10),
             Refresh::Auto,
             Refresh::Contraction(0.3),
+            Refresh::Payoff(4.0),
         ] {
             let cubic = LazyCubicNewton::new().refresh(refresh).gradient_tol(1e-9);
             let cubic = cubic.minimize(&model, model.origin()).unwrap();
