@@ -88,7 +88,7 @@ impl Solver {
         // What `fit_to` does, on a sampled model that can be asked.
         let sampled = model.sampled();
         let solver = model.solver().gradient_tol(0.0).gradient_tol_abs(TOL);
-        let again = solver.minimize(&sampled, model.origin())?;
+        let again = solver.minimize(&sampled, sampled.start()?)?;
         if again.x != run.x {
             return Err("fit_to is not the run whose Hessians were counted".into());
         }

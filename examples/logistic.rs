@@ -9,7 +9,8 @@
 //!
 //! `--solver fit` is `LogisticRegression::fit`, the fastest of our ways, watched and ended like any
 //! other solver. Where it evaluates Hessians of samples of the rows, `hessians` counts these and
-//! `hessian_cost` adds up their shares of the rows. It ignores --schedule and --refresh, which it
+//! `hessian_cost` adds up their shares of the rows; where it starts from fits of samples, `start_cost` adds up those of their
+//! values with gradients. It ignores --schedule and --refresh, which it
 //! chooses itself.
 //!
 //! Exit status: 0 converged, 2 bad input, 3 stopped without converging.

@@ -21,14 +21,14 @@ pub type Fit = Result<Fitted, Error>;
 
 pub struct Fitted {
     pub run: Run<Vec<f64>>,
-    /// Of samples: Hessians in evaluations on all rows.
-    pub hessian_cost: Option<f64>,
+    /// Of samples: gradients for the start, and Hessians, in evaluations on all rows.
+    pub costs: Option<[f64; 2]>,
 }
 
 impl From<Run<Vec<f64>>> for Fitted {
     fn from(run: Run<Vec<f64>>) -> Self {
-        let hessian_cost = None;
-        Fitted { run, hessian_cost }
+        let costs = None;
+        Fitted { run, costs }
     }
 }
 
@@ -91,7 +91,7 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         solve_seconds[1].push(cpu_seconds() - cpu);
     }
     let solve_seconds = solve_seconds.map(median);
-    let Some(Fitted { run, hessian_cost }) = last else {
+    let Some(Fitted { run, costs }) = last else {
         return Err(arguments::refused("--repeat", "0", "at least 1"));
     };
 
@@ -112,8 +112,9 @@ fn example(task: &Task, arguments: &Arguments) -> Result<bool, Error> {
         report: &run.report,
     };
     let mut result = report::json(arguments, &name, size, mu, &end, seconds, threads);
-    if let Some(cost) = hessian_cost {
-        result["hessian_cost"] = cost.into();
+    if let Some([start, hessians]) = costs {
+        result["start_cost"] = start.into();
+        result["hessian_cost"] = hessians.into();
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
         report::table(&result, run.status);

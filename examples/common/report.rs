@@ -79,6 +79,7 @@ pub fn table(result: &serde_json::Value, status: Status) {
         "trials",
         "values",
         "gradients",
+        "start_cost",
         "hessians",
         "hessian_cost",
         "hessian_products",

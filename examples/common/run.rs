@@ -96,14 +96,15 @@ impl<L: Loss> OwnFit for LinearModel<L> {
     fn own_fit(&self, arguments: &Arguments, mu: f64) -> Fit {
         // `fit` too runs on a thread of the pool.
         rayon::scope(|_| {
-            let start = self.origin();
             if !self.is_formed() {
+                let start = self.origin();
                 return Ok(minimize!(arguments, self.solver(), STEPS, self, start, mu).into());
             }
             let sampled = self.sampled();
+            let start = sampled.start()?;
             let run = minimize!(arguments, self.solver(), STEPS, &sampled, start, mu);
             Ok(Fitted {
-                hessian_cost: Some(sampled.hessian_cost()),
+                costs: Some([sampled.start_cost(), sampled.hessian_cost()]),
                 run,
             })
         })

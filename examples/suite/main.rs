@@ -29,8 +29,8 @@
 //! model, meets the tolerance; a run that fails this is not ranked.
 //!
 //! `fit` is `LogisticRegression::fit`: its solver on its samples of rows, watched at each iteration
-//! like the others. A Hessian of a sample counts as its share of the rows, in the column H and in
-//! the oracle calls, so that both may be fractions.
+//! like the others. What is evaluated on a sample counts as its share of the rows, in the columns f, g and H and in
+//! the oracle calls, so that all may be fractions; its start from samples comes before its first point.
 //!
 //! Most peers have no test of the gradient norm, or another one. They see the object through a
 //! wrapper that computes the norm of every gradient they ask for and ends the run at the first

@@ -16,19 +16,37 @@ pub fn solve(spec: &Spec, model: &LogisticRegression, watch: &Watch) -> End {
     // What `fit` runs on: samples where it forms the Hessian, else the model itself.
     let samples = spec.solver == Solver::Fit && model.is_formed();
     let sampled = samples.then(|| model.sampled());
-    let hessians = |count: u64| {
-        let cost = sampled.as_ref().map(|sampled| sampled.hessian_cost());
-        cost.unwrap_or(count as f64)
+    let start = match sampled.as_ref().map(|sampled| sampled.start()) {
+        None => model.origin(),
+        Some(Ok(start)) => start,
+        Some(Err(error)) => {
+            return End {
+                x: None,
+                status: format!("failed: {error}"),
+            };
+        }
+    };
+    let counts = |values: u64, gradients: u64, hessians: u64, products: u64| {
+        let [start, hessians] = match &sampled {
+            Some(sampled) => [sampled.start_cost(), sampled.hessian_cost()],
+            None => [0.0, hessians as f64],
+        };
+        Counts {
+            values: values as f64 + start,
+            gradients: gradients as f64 + start,
+            hessians,
+            products,
+        }
     };
     let mut look = |record: &IterationRecord| {
         watch.aside(|seconds| {
             watch.iteration.set(record.iteration);
-            watch.counts.set(Counts {
-                values: record.values,
-                gradients: record.gradients,
-                hessians: hessians(record.hessians),
-                products: record.hessian_products,
-            });
+            watch.counts.set(counts(
+                record.values,
+                record.gradients,
+                record.hessians,
+                record.hessian_products,
+            ));
             watch.point(seconds, record.f, record.gradient_norm);
             if seconds > watch.limit {
                 watch.stop.set(Some(Stop::TimeLimit));
@@ -47,16 +65,16 @@ pub fn solve(spec: &Spec, model: &LogisticRegression, watch: &Watch) -> End {
                 .gradient_tol_abs(spec.tol)
                 .max_iters(spec.max_iter)
                 .on_iteration(&mut look)
-                .minimize($problem, model.origin());
+                .minimize($problem, start.clone());
             match outcome {
                 Ok(run) => {
                     watch.iteration.set(run.report.iterations);
-                    watch.counts.set(Counts {
-                        values: run.report.values,
-                        gradients: run.report.gradients,
-                        hessians: hessians(run.report.hessians),
-                        products: run.report.hessian_products,
-                    });
+                    watch.counts.set(counts(
+                        run.report.values,
+                        run.report.gradients,
+                        run.report.hessians,
+                        run.report.hessian_products,
+                    ));
                     let status = match watch.stop.get() {
                         Some(stop) => stop.name().into(),
                         None if run.converged() => "converged".into(),

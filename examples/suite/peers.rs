@@ -25,13 +25,13 @@ type Evaluated<T> = Result<T, argmin::core::Error>;
 
 impl<'a> Watched<'a> {
     fn value(&self, x: &Vec<f64>) -> Evaluated<f64> {
-        self.watch.count(|counts| counts.values += 1);
+        self.watch.count(|counts| counts.values += 1.0);
         self.watch.check_time()?;
         self.model.cost(x)
     }
 
     fn slope(&self, x: &Vec<f64>) -> Evaluated<Vec<f64>> {
-        self.watch.count(|counts| counts.gradients += 1);
+        self.watch.count(|counts| counts.gradients += 1.0);
         let g = self.model.gradient(x)?;
         // f is at hand, as the model keeps the losses of the last point.
         let f = || self.model.cost(x).unwrap_or(f64::NAN);

@@ -124,16 +124,16 @@ fn table(out: &mut String, rows: &[Row]) {
             "| {name} | {} | {ratio} | {} | {} | {} | {} | {} | {slope} | {status} |",
             seconds(row.seconds),
             row.iterations,
-            row.counts.values,
-            row.counts.gradients,
-            hessians(row.counts.hessians),
+            count(row.counts.values),
+            count(row.counts.gradients),
+            count(row.counts.hessians),
             row.counts.products,
         );
     }
 }
 
-/// Hessians of all rows; parts come of samples.
-fn hessians(count: f64) -> String {
+/// Evaluations on all rows; parts come of samples.
+fn count(count: f64) -> String {
     if count.fract() == 0.0 {
         format!("{count}")
     } else {

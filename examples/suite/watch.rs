@@ -8,16 +8,16 @@ use std::time::Instant;
 /// Calls of the problem's functions.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Counts {
-    pub values: u64,
-    pub gradients: u64,
-    /// In Hessians of all rows.
+    /// These three in evaluations on all rows.
+    pub values: f64,
+    pub gradients: f64,
     pub hessians: f64,
     pub products: u64,
 }
 
 impl Counts {
     pub fn calls(&self) -> f64 {
-        (self.values + self.gradients + self.products) as f64 + self.hessians
+        self.values + self.gradients + self.hessians + self.products as f64
     }
 }
 

@@ -155,7 +155,8 @@ struct Rows {
 pub struct LinearModel<L> {
     shared: Arc<Shared<L>>,
     margins: MarginCache,
-    origin_slope: OnceLock<f64>,
+    /// Value and norm of the gradient at the origin.
+    origin: OnceLock<(f64, f64)>,
     last: LastBatch<LinearModel<L>>,
     /// With a row for each row of the data, where that is asked for.
     unmerged: OnceLock<Arc<LinearModel<L>>>,
@@ -203,12 +204,13 @@ impl<L: Loss> LinearModel<L> {
         })
     }
 
-    fn of(shared: Shared<L>) -> Self {
+    fn of(shared: impl Into<Arc<Shared<L>>>) -> Self {
+        let shared = shared.into();
         LinearModel {
             // Batches are evaluated on whatever points a solver compares, not along lines.
             margins: MarginCache::new(1, !shared.partial),
-            shared: Arc::new(shared),
-            origin_slope: OnceLock::new(),
+            shared,
+            origin: OnceLock::new(),
             last: LastBatch::default(),
             unmerged: OnceLock::new(),
         }
@@ -286,12 +288,44 @@ impl<L: Loss> LinearModel<L> {
 
     /// Norm of the gradient at the origin, the scale of relative gradient tests.
     pub fn gradient_scale(&self) -> f64 {
-        *self.origin_slope.get_or_init(|| {
+        self.at_origin().1
+    }
+
+    /// Value and norm of the gradient at the origin.
+    fn at_origin(&self) -> (f64, f64) {
+        *self.origin.get_or_init(|| {
             let mut slot = Slot::default();
             slot.set(&self.origin(), self.shared.design.nrows(), true);
             self.shared.differentiate(&mut slot);
-            norm(&slot.gradient)
+            (slot.value, norm(&slot.gradient))
         })
+    }
+
+    /// f(w).
+    fn value(&self, w: &[f64]) -> f64 {
+        let loss = self.margins.with(|margins| {
+            let slot = margins.place(self.shared.design.nrows(), w);
+            self.shared.evaluate(slot);
+            slot.value
+        });
+        loss + self.shared.penalty(w)
+    }
+
+    /// g(w).
+    fn slope(&self, w: &[f64]) -> Vec<f64> {
+        let (loss, mut g) = self.margins.with(|margins| {
+            let slot = margins.place(self.shared.design.nrows(), w);
+            self.shared.differentiate(slot);
+            (slot.value, slot.gradient.clone())
+        });
+        if w.iter().all(|w| *w == 0.0) {
+            self.origin.get_or_init(|| (loss, norm(&g)));
+        }
+        let features = self.shared.design.features();
+        for (g, w) in g.iter_mut().zip(&w[..features]) {
+            *g += self.shared.l2 * w;
+        }
+        g
     }
 
     /// aᵢᵀw + b for every row of `data`, which may be other data than the model was made of.

@@ -5,7 +5,7 @@ use faer::Mat;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use raphson::edge::{SymMat, SymView};
-use raphson::models::{LeastSquares, LinearModel, LogisticRegression, Loss};
+use raphson::models::{LeastSquares, LinearModel, LogisticRegression, Loss, PoissonRegression};
 use raphson::{
     Batch, DampedNewton, Dataset, Failed, FiniteSum, GramSolve, LazyCubicNewton, Refresh, Schedule,
     Status,
@@ -173,7 +173,8 @@ fn a_fit_ends_at_the_minimizer_for_less() {
     let exact = DampedNewton::new().gradient_tol(1e-12);
     let exact = exact.minimize(&model, model.origin()).unwrap();
     let sampled = model.sampled();
-    let run = model.solver().minimize(&sampled, model.origin()).unwrap();
+    let start = sampled.start().unwrap();
+    let run = model.solver().minimize(&sampled, start).unwrap();
     let fit = model.fit().unwrap();
     assert_eq!(run.x, fit.x);
     assert!(fit.converged() && fit.gradient_norm <= 1e-8 * model.gradient_scale());
@@ -245,6 +246,140 @@ fn the_last_step_says_whether_the_sample_grows() {
 }
 
 #[test]
+fn a_start_is_near_the_minimizer_for_few_rows() {
+    let data = drawn(30_000, 10, 30);
+    let model = LogisticRegression::new(&data).l2(1e-4);
+    let sampled = model.sampled();
+    let start = sampled.start().unwrap();
+    let slope = |w: &Vec<f64>| {
+        let g = model.gradient(w).unwrap();
+        g.iter().map(|g| g * g).sum::<f64>().sqrt()
+    };
+    // √(d/t) for 3200 rows, the third sample from 200 on, is 0.056.
+    let ratio = slope(&start) / slope(&model.origin());
+    assert!(ratio < 0.1, "{ratio}");
+    assert!(model.cost(&start).unwrap() < model.cost(&model.origin()).unwrap());
+    // The origin and some steps on 1/150, 1/37 and 1/9 of the rows.
+    let cost = sampled.start_cost();
+    assert!(1.1 < cost && cost < 1.6, "{cost}");
+    let cost = sampled.hessian_cost();
+    assert!(0.1 < cost && cost < 0.3, "{cost}");
+    let run = model.solver().minimize(&sampled, start.clone()).unwrap();
+    let from_origin = model.solver().minimize(&model.sampled(), model.origin());
+    let from_origin = from_origin.unwrap();
+    assert!(run.converged() && from_origin.converged());
+    assert!((run.f - from_origin.f).abs() <= 1e-14);
+    assert!(
+        run.report.gradients + 3 <= from_origin.report.gradients,
+        "{} and {}",
+        run.report.gradients,
+        from_origin.report.gradients
+    );
+    // It is the same on any number of threads.
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let again = pool.build().unwrap().install(|| model.sampled().start());
+        assert_eq!(again.unwrap(), start);
+    }
+}
+
+#[test]
+fn too_few_rows_and_rows_out_of_reach_leave_the_start_at_the_origin() {
+    // 20 rows for each coefficient are two thirds of all.
+    let data = drawn(300, 10, 31);
+    let model = LogisticRegression::new(&data).l2(1e-3);
+    let sampled = model.sampled();
+    assert_eq!(sampled.start().unwrap(), model.origin());
+    assert_eq!((sampled.start_cost(), sampled.hessian_cost()), (0.0, 0.0));
+    // One row in 20,000, where the minimizer of the others gives exp(700), or more than numbers hold.
+    for far in [1e3, 1e5] {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(32);
+        let mut rows: Vec<Vec<f64>> = (0..20_000)
+            .map(|_| vec![1.0, rng.random::<f64>()])
+            .collect();
+        let labels: Vec<f64> = rows
+            .iter()
+            .map(|row| (0.7 * row[1]).exp().round())
+            .collect();
+        rows[12_345][1] = far;
+        let data = Dataset::from_rows(&rows, &labels).unwrap();
+        let model = PoissonRegression::new(&data).l2(1e-3);
+        let sampled = model.sampled();
+        assert_eq!(sampled.start().unwrap(), model.origin(), "{far}");
+        assert!(sampled.start_cost() > 1.0);
+    }
+    // A model that cannot be fitted says so.
+    let one = Dataset::from_rows(&vec![vec![1.0]; 500], &[1.0; 500]).unwrap();
+    assert!(LogisticRegression::new(&one).sampled().start().is_err());
+}
+
+#[test]
+fn a_dear_sample_grows_by_two() {
+    let data = drawn(8000, 240, 33);
+    let model = LogisticRegression::new(&data).l2(0.01);
+    let sampled = model.sampled();
+    let mut before = 0.0;
+    // 8d rows of 8000; twice as many, for four times cost 8.9 gradients; all.
+    for expected in [0.24, 0.48, 1.0] {
+        sampled.hessian(&model.origin()).unwrap();
+        let part = sampled.hessian_cost() - before;
+        before += part;
+        assert!((part - expected).abs() <= 0.02, "{part} and {expected}");
+    }
+}
+
+#[test]
+fn near_the_goal_no_hessian_is_worth_its_price() {
+    let run = |price: f64| {
+        let solver = DampedNewton::new()
+            .schedule(Schedule::Armijo)
+            .refresh(Refresh::Payoff(price));
+        let run = solver.minimize(&Misjudged, vec![1.0; 20]).unwrap();
+        assert!(run.converged());
+        (run.report.hessians, run.report.iterations)
+    };
+    // For nothing there is one at each step; where four cost as much as the rest of the run, one.
+    let (hessians, steps) = run(0.0);
+    assert_eq!(hessians, steps);
+    let (hessians, steps) = run(1000.0);
+    assert!(hessians == 1 && steps > 10, "{hessians} in {steps} steps");
+    // In between those are kept that the end does not pay for.
+    let (hessians, steps) = run(4.0);
+    assert!(
+        1 < hessians && hessians < steps,
+        "{hessians} in {steps} steps"
+    );
+}
+
+/// Σ k xₖ²/2, with 21 for all k as Hessian.
+struct Misjudged;
+
+impl CostFunction for Misjudged {
+    type Param = Vec<f64>;
+    type Output = f64;
+    fn cost(&self, x: &Vec<f64>) -> Result<f64, argmin::core::Error> {
+        Ok((1..).zip(x).map(|(k, x)| 0.5 * f64::from(k) * x * x).sum())
+    }
+}
+
+impl Gradient for Misjudged {
+    type Param = Vec<f64>;
+    type Gradient = Vec<f64>;
+    fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, argmin::core::Error> {
+        Ok((1..).zip(x).map(|(k, x)| f64::from(k) * x).collect())
+    }
+}
+
+impl Hessian for Misjudged {
+    type Param = Vec<f64>;
+    type Hessian = Mat<f64>;
+    fn hessian(&self, x: &Vec<f64>) -> Result<Mat<f64>, argmin::core::Error> {
+        let n = x.len();
+        Ok(Mat::from_fn(n, n, |i, j| if i == j { 21.0 } else { 0.0 }))
+    }
+}
+
+#[test]
 fn heavy_rows_are_in_every_sample() {
     // One row in a hundred counts, and one of them for a tenth of all.
     let data = drawn(40_000, 5, 9);
@@ -294,7 +429,7 @@ fn rare_features_are_in_every_sample() {
 fn a_sample_that_promises_too_much_is_not_believed() {
     // Four columns differ from four others in a few rows of 20,000: a sample sees almost no
     // curvature there, and its step is far too long, but f falls.
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(22);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(20);
     let (mut start, mut columns, mut labels) = (vec![0], Vec::new(), Vec::new());
     for i in 0..20_000 {
         let row: Vec<u32> = (0..60).filter(|_| rng.random::<f64>() < 0.2).collect();
@@ -317,9 +452,9 @@ fn a_sample_that_promises_too_much_is_not_believed() {
     let exact = DampedNewton::new().gradient_tol(1e-10);
     let exact = exact.minimize(&model, model.origin()).unwrap();
     assert!(run.converged() && run.f - exact.f <= 1e-11);
-    // 21 rejected trials and 8.6 Hessians where every decrease of f is enough.
-    assert!(run.report.rejected <= 8, "{}", run.report.rejected);
-    assert!(sampled.hessian_cost() <= 5.0, "{}", sampled.hessian_cost());
+    // 20 rejected trials and 11.6 Hessians where every decrease of f is enough.
+    assert!(run.report.rejected <= 3, "{}", run.report.rejected);
+    assert!(sampled.hessian_cost() <= 2.0, "{}", sampled.hessian_cost());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::{LinearModel, Loss, WeightedGram};
 use crate::finite_sum::{Batch, FiniteSum};
 use crate::models::batch::nan_row;
-use crate::parallel::norm;
 use crate::problem::HessianProduct;
 use crate::status::Failed;
 use argmin::core::{CostFunction, Error as HostError, Gradient, Hessian};
@@ -15,12 +14,7 @@ impl<L: Loss> CostFunction for LinearModel<L> {
 
     fn cost(&self, w: &Vec<f64>) -> Result<f64, HostError> {
         self.ready(w)?;
-        let loss = self.margins.with(|margins| {
-            let slot = margins.place(self.shared.design.nrows(), w);
-            self.shared.evaluate(slot);
-            slot.value
-        });
-        Ok(loss + self.shared.penalty(w))
+        Ok(self.value(w))
     }
 }
 
@@ -30,19 +24,7 @@ impl<L: Loss> Gradient for LinearModel<L> {
 
     fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, HostError> {
         self.ready(w)?;
-        let mut g = self.margins.with(|margins| {
-            let slot = margins.place(self.shared.design.nrows(), w);
-            self.shared.differentiate(slot);
-            slot.gradient.clone()
-        });
-        if w.iter().all(|w| *w == 0.0) {
-            self.origin_slope.get_or_init(|| norm(&g));
-        }
-        let features = self.shared.design.features();
-        for (g, w) in g.iter_mut().zip(&w[..features]) {
-            *g += self.shared.l2 * w;
-        }
-        Ok(g)
+        Ok(self.slope(w))
     }
 }
 
