@@ -63,17 +63,21 @@ impl LogisticRegression {
     /// Data that cannot be fitted shows at the first evaluation or in
     /// [`check`](LinearModel::check).
     pub fn new(data: &Dataset) -> Self {
-        LogisticRegression::with_classes(data, &data.classes())
+        // None of the labels is another.
+        LogisticRegression::of_classes(data, &data.classes(), None)
     }
 
     /// The same with the distinct labels, in increasing order, of more data than `data`, as where
     /// it is one of several parts.
     pub fn with_classes(data: &Dataset, classes: &[f64]) -> Self {
+        let other = data.labels().iter().find(|y| !classes.contains(y));
+        let other = other.map(|y| format!("label {y} is not among the classes {classes:?}"));
+        LogisticRegression::of_classes(data, classes, other)
+    }
+
+    fn of_classes(data: &Dataset, classes: &[f64], other: Option<String>) -> Self {
         let (loss, defect) = Logistic::of(classes);
-        let defect = defect.or_else(|| {
-            let y = data.labels().iter().find(|y| !classes.contains(y))?;
-            Some(format!("label {y} is not among the classes {classes:?}"))
-        });
+        let defect = defect.or(other);
         let sign = data.labels().iter().map(|&y| loss.sign(y)).collect();
         LinearModel::with_labels(data, sign, loss, defect)
     }
