@@ -32,8 +32,8 @@ those of runs of a millisecond or less are rough.
 
 Columns: CPU seconds and their ratio to the fastest; iterations; evaluations of f, of the gradient g
 and of the Hessian H, and products Hv that the model computed or argmin asked of a matrix (basin's
-products with a dense H are not seen). \`fit\` evaluates Hessians of samples of the rows; each counts
-as its share of them, so that H may be a fraction. All solvers, those of argmin and basin too, call
+products with a dense H are not seen). \`fit\` starts from fits of samples of the rows and
+evaluates Hessians of others; each evaluation counts as its share of the rows, so that f, g and H may be fractions. All solvers, those of argmin and basin too, call
 the same model. Runs that did not reach the gradient norm are not ranked. A solver that needs a
 dense H is not run where that exceeds 0.5 GiB.
 

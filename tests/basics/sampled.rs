@@ -308,6 +308,17 @@ fn too_few_rows_and_rows_out_of_reach_leave_the_start_at_the_origin() {
         assert_eq!(sampled.start().unwrap(), model.origin(), "{far}");
         assert!(sampled.start_cost() > 1.0);
     }
+    // Three rows in ten have all weight but 10⁻³⁰: one fit of them is enough, as larger samples are the same.
+    let data = drawn(10_000, 10, 34);
+    let weights: Vec<f64> = (0..10_000)
+        .map(|i| if i % 10 < 3 { 1.0 } else { 1e-30 })
+        .collect();
+    let model = LogisticRegression::new(&data)
+        .l2(1e-3)
+        .sample_weights(&weights);
+    let sampled = model.sampled();
+    assert_ne!(sampled.start().unwrap(), model.origin());
+    assert!(sampled.start_cost() < 4.0, "{}", sampled.start_cost());
     // A model that cannot be fitted says so.
     let one = Dataset::from_rows(&vec![vec![1.0]; 500], &[1.0; 500]).unwrap();
     assert!(LogisticRegression::new(&one).sampled().start().is_err());

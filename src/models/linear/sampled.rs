@@ -78,10 +78,10 @@ const FITTED: f64 = 20.0;
 const PART: f64 = 0.35;
 /// The gradient of such a fit is less than so many times √(d/t) of that at the origin.
 const CLOSE: f64 = 0.3;
-/// From so many rows for each coefficient on the sample that the start is fitted to serves Hessians too.
-const FREE: f64 = 100.0;
 /// Most steps of such a fit.
 const STEPS: u64 = 30;
+/// From so many rows for each coefficient on the sample that the start is fitted to serves Hessians too.
+const FREE: f64 = 100.0;
 
 /// A linear model whose Hessians are those of a growing sample of its rows; see the
 /// [module](self).
@@ -272,7 +272,10 @@ impl<L: Loss> Sampled<'_, L> {
         let mut draws = FITTED * d;
         let mut state = self.lock();
         let mut last = None;
-        while let Some(sample) = self.draw(draws, PART, End::Low).map(Arc::new) {
+        // Where few rows have most of the weight a sample of more draws is the same.
+        while draws < self.weighted
+            && let Some(sample) = self.draw(draws, PART, End::Low).map(Arc::new)
+        {
             let fitted = LinearModel::of(Arc::clone(&sample));
             let goal = CLOSE * (d / draws).sqrt() * fitted.gradient_scale();
             let solver = fitted.solver().gradient_tol(0.0).gradient_tol_abs(goal);
