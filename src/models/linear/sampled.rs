@@ -35,9 +35,9 @@
 //! through most of what is not quadratic, cost t/n of what they cost on all rows. [`Sampled::start`] goes this way with t = 20d, and again
 //! from there with four times as many rows as long as they are at most 0.35 of all. Each time it ends
 //! where the gradient on the sample is 0.3√(d/t) of that at the origin: what a closer minimizer would gain
-//! the rows outside the sample do not know of. Smaller samples are fitted too well, and lead away: with t = 6d on w8a at
-//! small penalties the run took half as long again. Hessians are of other rows, for those of the fit lack curvature just where it
-//! went too far; from 100 rows for each coefficient on that makes no difference, and they serve both.
+//! the rows outside the sample do not know of. Smaller samples are fitted too well, and lead away: on w8a fits of t = 6d
+//! made a run a fifth more work, of t = 3d a half. Hessians are of other rows, for those of the fit lack curvature just where it
+//! went too far; from 100 rows for each coefficient on nothing was gained by others, and they serve both.
 //!
 //! Source: R. H. Byrd, G. M. Chin, W. Neveitt, J. Nocedal, "On the use of stochastic Hessian
 //! information in optimization methods for machine learning" (2011), for subsampled Hessians;
